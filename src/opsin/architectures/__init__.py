@@ -1,0 +1,1 @@
+"""Networks: blocks, the classic families and the catalogue of their names."""

@@ -1,0 +1,1 @@
+"""Changes to training pictures that leave their label true."""

@@ -1,0 +1,72 @@
+"""Named choices: look one up, say what there is, load what it stands for.
+
+A catalogue is an explicit dict in the package that owns the choices. Its values name their code as
+`"module:function"`, so that listing the choices loads nothing.
+"""
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+from opsin.errors import MissingPackageError, UsageError
+
+# Import name -> the extra of this project that installs it.
+EXTRAS = {
+    "tensorflow": "train",
+    "keras": "train",
+    "tomli_w": "train",
+    "sklearn": "analysis",
+    "matplotlib": "analysis",
+}
+
+
+def choose(kind: str, name: str, choices: Iterable[str]) -> str:
+    """Return `name` if it is one of the choices; otherwise say which there are.
+
+    Args:
+        kind: what is chosen, in the singular, for the message: `"architecture"`.
+        name: the name asked for.
+        choices: the names there are.
+
+    Raises:
+        UsageError: `name` is none of them; the message has the closest one and the whole list.
+
+    >>> choose("fit", "crop", ["crop", "pad"])
+    'crop'
+    """
+    choices = list(choices)
+    if name in choices:
+        return name
+    close = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise UsageError(f"Expected one of these as {kind}: {', '.join(choices)}. Received {name!r}.{hint}")
+
+
+def resolve(reference: str) -> Any:
+    """Load what a catalogue value such as `"opsin.arithmetic:output_size"` stands for."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def require(package: str, purpose: str) -> ModuleType:
+    """Import an optional package, or say how to install it.
+
+    Args:
+        package: the name it is imported under; a key of `EXTRAS` (a dotted submodule is fine).
+        purpose: what needs it, as a noun for the message: `"training"`.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        root = package.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != root:
+            raise
+        raise MissingPackageError(
+            f"Expected the package {root!r}, which {purpose} needs; it is not installed. "
+            f"Install it with: pip install 'opsin[{EXTRAS[root]}]'"
+        ) from None

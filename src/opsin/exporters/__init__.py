@@ -1,0 +1,1 @@
+"""Writing a trained network down, proved equal to its source."""

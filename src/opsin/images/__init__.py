@@ -1,0 +1,1 @@
+"""Pixels: the only decoder, the only resizer, and pictures that are drawn."""

@@ -1,0 +1,1 @@
+"""Running a finished network: one interface, one file a runtime."""
