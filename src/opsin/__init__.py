@@ -1,3 +1,37 @@
-"""Opsin: from a folder of pictures to an image classifier that can be trusted and shipped."""
+"""Opsin: from a folder of pictures to an image classifier that can be trusted and shipped.
+
+The public names are loaded when they are first used: importing `opsin` loads neither NumPy nor TensorFlow.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "Classifier": "opsin.classifier",
+    "ImageDataset": "opsin.data.dataset",
+    "OpsinError": "opsin.errors",
+    "Prediction": "opsin.classifier",
+    "Preprocess": "opsin.images.preprocess",
+    "Report": "opsin.evaluation.report",
+    "TrainConfig": "opsin.training.config",
+    "TrainingRun": "opsin.training.train",
+    "build_network": "opsin.architectures",
+    "evaluate": "opsin.evaluation.evaluate",
+    "train": "opsin.training.train",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'opsin' has no attribute {name!r}")
+    value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

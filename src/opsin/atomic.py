@@ -10,6 +10,9 @@ from pathlib import Path
 
 from opsin.errors import SavingError
 
+# From here on one flush of the whole system is quicker than one for each file.
+_MANY_FILES = 100
+
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -67,6 +70,9 @@ def write_text(path: str | Path, content: str) -> None:
 
 def _flush(path: Path) -> None:
     files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    if len(files) > _MANY_FILES and hasattr(os, "sync"):
+        os.sync()
+        return
     for file in files:
         with file.open("rb") as handle:
             os.fsync(handle.fileno())

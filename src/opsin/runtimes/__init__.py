@@ -1,1 +1,6 @@
 """Running a finished network: one interface, one file a runtime."""
+
+RUNTIMES = {
+    "litert": "opsin.runtimes.litert:LiteRTRuntime",
+    "keras": "opsin.runtimes.keras:KerasRuntime",
+}

@@ -1,0 +1,222 @@
+"""`Classifier`: a finished network with its recipe, class names and calibration, ready to predict."""
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from opsin.atomic import replacing
+from opsin.catalog import choose, resolve
+from opsin.errors import ModelError, PictureError, UsageError
+from opsin.images.preprocess import Preprocess
+from opsin.images.reading import read_images
+from opsin.model_folder import KERAS, TWIN, ModelCard, find_model_folder, read_proved
+from opsin.runtimes import RUNTIMES
+from opsin.runtimes.base import Outputs, Runtime
+
+Source = str | os.PathLike | bytes
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one picture.
+
+    Args:
+        path: the picture's file; None if it came as bytes.
+        probabilities: float64 (k,), calibrated, from 0 to 1, summing to 1.
+        class_names: the k names.
+    """
+
+    path: str | None
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.class_names[int(self.probabilities.argmax())]
+
+    @property
+    def probability(self) -> float:
+        """The probability of `label`."""
+        return float(self.probabilities.max())
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """Return the `count` most probable classes with their probabilities, best first."""
+        best = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(self.class_names[i], float(self.probabilities[i])) for i in best]
+
+
+class Classifier:
+    """A finished network that predicts; open one with `Classifier.open`.
+
+    Args:
+        runtime: what runs the network.
+        card: class names, recipe and calibration.
+        folder: the model folder it was read from.
+    """
+
+    def __init__(self, runtime: Runtime, card: ModelCard, folder: Path):
+        self.runtime = runtime
+        self.card = card
+        self.folder = folder
+
+    @classmethod
+    def open(cls, path: str | Path, runtime: str = "litert", *, threads: int | None = None) -> "Classifier":
+        """Open a run folder or a model folder; through LiteRT this loads no TensorFlow.
+
+        Args:
+            path: the folder.
+            runtime: `"litert"`, or `"keras"` to run `model.keras` itself (needs `opsin[train]`).
+            threads: how many threads LiteRT may use; None for all cores of this process.
+
+        Raises:
+            UsageError: there is nothing at the path, or no such runtime.
+            ModelError: the folder is no model, or a file in it is missing or altered.
+        """
+        choose("runtime", runtime, RUNTIMES)
+        folder = find_model_folder(path)
+        card = ModelCard.read(folder)
+        if runtime == "keras":
+            read_proved(folder, KERAS, card)
+            return cls(resolve(RUNTIMES[runtime])(folder / KERAS), card, folder)
+        if TWIN not in card.files and (folder / KERAS).is_file():
+            raise ModelError(
+                f"Expected {TWIN} in {str(folder)!r}, the network for prediction without TensorFlow; this model was "
+                f"saved without it and has only {KERAS}. Open it with runtime='keras' (on the command line: "
+                "--runtime keras), which needs: pip install 'opsin[train]'"
+            )
+        return cls(resolve(RUNTIMES[runtime])(read_proved(folder, TWIN, card), threads), card, folder)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The k class names, in the order of the probabilities."""
+        return self.card.class_names
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The recipe from a picture to the network's input."""
+        return self.card.preprocess
+
+    def run(self, images: np.ndarray) -> Outputs:
+        """Run the network on preprocessed images, uint8 or float32 (N, h, w, c), 0 to 255."""
+        return self.runtime.run(np.asarray(images, dtype=np.float32))
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Return float64 (N, k), calibrated probabilities for logits (N, k) or (N, 1)."""
+        return softmax(logits, self.card.temperature)
+
+    def predict(self, source: Source) -> Prediction:
+        """Predict one picture, a path or a file's bytes.
+
+        Raises:
+            PictureError: it cannot be read.
+        """
+        prediction = next(self.predict_many([source]))
+        if isinstance(prediction, PictureError):
+            raise prediction
+        return prediction
+
+    def predict_many(self, sources: Iterable[Source], *, batch_size: int = 16) -> Iterator[Prediction | PictureError]:
+        """Predict any number of pictures, in order, with bounded memory.
+
+        Pictures are decoded in threads while the network runs. One that cannot be read gives its `PictureError`
+        in its place, and the rest go on.
+
+        Args:
+            sources: paths or files' bytes; may be endless.
+            batch_size: how many pictures the network sees at once.
+        """
+        if batch_size < 1:
+            raise UsageError(f"Expected a batch size of at least 1; received {batch_size}.")
+        sources, named = itertools.tee(sources)
+        decoded = read_images(sources, self.preprocess, window=4 * batch_size)
+        for images, outputs in run_ahead(self.run, decoded, batch_size):
+            probabilities = iter([] if outputs is None else self.probabilities(outputs.logits))
+            for image, source in zip(images, named, strict=False):
+                if isinstance(image, PictureError):
+                    yield image
+                else:
+                    yield Prediction(_path(source), next(probabilities), self.class_names)
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy the model folder to another place, which must be empty or not exist.
+
+        Raises:
+            UsageError: there is something at that place.
+            SavingError: it cannot be written.
+        """
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"Expected an empty place to save the model in; {str(folder)!r} holds something.")
+        with replacing(folder) as temporary:
+            shutil.copytree(self.folder, temporary)
+        return folder
+
+
+Batch = list["np.ndarray | PictureError"]
+
+
+def run_ahead(
+    run: Callable[[np.ndarray], Outputs], items: Iterable["np.ndarray | PictureError"], batch_size: int
+) -> Iterator[tuple[Batch, Outputs | None]]:
+    """Run images in batches, each while the next batch is being gathered.
+
+    Args:
+        run: runs uint8 (N, h, w, c).
+        items: preprocessed images, uint8 (h, w, c), with errors among them.
+        batch_size: how many items make a batch.
+
+    Yields:
+        Each batch, and the outputs for those of its items that are images (None if none is).
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ahead = None
+        for batch in _batches(items, batch_size):
+            images = [item for item in batch if not isinstance(item, PictureError)]
+            job = batch, pool.submit(run, np.stack(images)) if images else None
+            if ahead is not None:
+                yield _finished(ahead)
+            ahead = job
+        if ahead is not None:
+            yield _finished(ahead)
+
+
+def _finished(job: tuple) -> tuple[Batch, Outputs | None]:
+    batch, future = job
+    return batch, None if future is None else future.result()
+
+
+def _batches(items: Iterable, size: int) -> Iterator[list]:
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
+        yield batch
+
+
+def _path(source: Source) -> str | None:
+    return None if isinstance(source, bytes) else os.fspath(source)
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Return the probabilities that logits stand for.
+
+    Args:
+        logits: float (N, k); (N, 1) is one sigmoid unit, whose logit z is read as the pair (0, z).
+        temperature: what logits are divided by first; above 1 makes the answer less sure.
+
+    Returns:
+        float64 (N, k), from 0 to 1, each row summing to 1; k is 2 for one sigmoid unit.
+
+    >>> softmax(np.array([[0.0]])).tolist()
+    [[0.5, 0.5]]
+    """
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    if scaled.shape[1] == 1:
+        scaled = np.concatenate([np.zeros_like(scaled), scaled], axis=1)
+    exponents = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return exponents / exponents.sum(axis=1, keepdims=True)

@@ -1,0 +1,53 @@
+"""`opsin evaluate`: what a model is worth on labelled pictures."""
+
+import enum
+import json
+import sys
+from pathlib import Path
+
+import typer
+
+from opsin.errors import ExitCode
+
+
+class Part(enum.StrEnum):
+    """Which part of the data is judged on."""
+
+    auto = "auto"
+    test = "test"
+    val = "val"
+    train = "train"
+    all = "all"
+
+
+def evaluate(
+    model: Path = typer.Argument(help="A run folder or a model folder."),
+    data: Path = typer.Argument(help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."),
+    split: Part = typer.Option(Part.auto, help="Which part; auto: held-out pictures first."),
+    html: Path | None = typer.Option(None, help="Also write the report as a page."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+    runtime: str = typer.Option("litert", help="litert, or keras (needs opsin[train])."),
+) -> None:
+    """Report accuracy with its interval, and precision, recall and F1 of each class.
+
+    On the data that the model was trained on, the run's own split decides what was held out.
+
+    [bold]Examples:[/] opsin evaluate RUN photos/ · opsin evaluate RUN new_photos/ --json
+    """
+    from opsin.classifier import Classifier
+    from opsin.cli.bars import progress_bar
+    from opsin.data.dataset import ImageDataset
+    from opsin.evaluation.choose_part import choose_part
+    from opsin.evaluation.evaluate import evaluate as evaluate_classifier
+
+    classifier = Classifier.open(model, runtime)
+    part = choose_part(classifier, ImageDataset.open(data), split.value)
+    for note in part.notes:
+        print(note, file=sys.stderr)
+    with progress_bar("evaluating") as advance:
+        report = evaluate_classifier(classifier, part.dataset, split=part.name, progress=advance)
+    if html is not None:
+        report.save_html(html)
+    print(json.dumps(report.to_dict(), indent=2) if as_json else report)
+    if report.skipped:
+        raise typer.Exit(ExitCode.UNUSABLE)

@@ -1,0 +1,62 @@
+"""The front door: the commands, and what becomes of errors."""
+
+import os
+import sys
+
+import typer
+
+from opsin import __version__
+from opsin.cli.archs import archs
+from opsin.cli.demo import demo
+from opsin.cli.evaluate import evaluate
+from opsin.cli.predict import predict
+from opsin.cli.summary import summary
+from opsin.cli.train import train
+from opsin.errors import OpsinError
+
+COMMANDS = (demo, train, evaluate, predict, archs, summary)
+
+app = typer.Typer(
+    help="From a folder of pictures to an image classifier that can be trusted and shipped.",
+    epilog="Start with: opsin demo · Errors with Python's traceback: add --debug to any command",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"opsin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line."""
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    # TensorFlow reads this when it is loaded; its greetings are not about the user's pictures.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # File names need not be valid UTF-8: their bytes go out as they came in.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="surrogateescape")
+    try:
+        app()
+    except OpsinError as error:
+        if debug:
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,165 @@
+"""`opsin train`: from a folder of pictures to a run folder."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from opsin.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from opsin.data.dataset import ImageDataset
+    from opsin.training.config import TrainConfig
+    from opsin.training.run_folder import RunFolder
+    from opsin.training.train import TrainingRun
+
+NETWORK, LEARNING, DATA = "Network and pictures", "Learning", "Data and machine"
+
+
+def train(
+    context: typer.Context,
+    data: Path = typer.Argument(help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."),
+    out: Path | None = typer.Option(None, help="The run folder to make; default: runs/NAME-OF-DATA."),
+    arch: str = typer.Option("auto", help="An architecture (see opsin archs), or FILE.py:function for your own.", rich_help_panel=NETWORK),
+    image_size: int = typer.Option(0, help="Height and width of the network's input in pixels; 0: as it suits.", rich_help_panel=NETWORK),
+    fit: str = typer.Option("stretch", help="How a picture is brought to that size: stretch, crop or pad.", rich_help_panel=NETWORK),
+    color: str = typer.Option("auto", help="rgb, gray, hsv, lab; auto: what the architecture was drawn for.", rich_help_panel=NETWORK),
+    resample: str = typer.Option("bilinear", help="The filter that pictures are resized with.", rich_help_panel=NETWORK),
+    augment: str = typer.Option("auto", help="none, light, standard, strong, screenshots, characters.", rich_help_panel=NETWORK),
+    preview_augment: Path | None = typer.Option(None, help="Draw augmented pictures into this file, and train nothing.", rich_help_panel=NETWORK),
+    epochs: int = typer.Option(30, help="The most epochs.", rich_help_panel=LEARNING),
+    batch_size: int = typer.Option(64, help="Pictures a step.", rich_help_panel=LEARNING),
+    optimizer: str = typer.Option("adamw", help="adam, adamw or sgd-nesterov.", rich_help_panel=LEARNING),
+    learning_rate: float = typer.Option(0.0, help="Its highest value; 0: what suits the optimizer.", rich_help_panel=LEARNING),
+    weight_decay: float = typer.Option(0.0001, help="Decoupled weight decay (not with adam).", rich_help_panel=LEARNING),
+    schedule: str = typer.Option("cosine", help="constant, cosine, one-cycle or reduce-on-plateau.", rich_help_panel=LEARNING),
+    warmup_epochs: float = typer.Option(1.0, help="Epochs over which the rate rises from 0.", rich_help_panel=LEARNING),
+    label_smoothing: float = typer.Option(0.0, help="Share of each target spread over all classes.", rich_help_panel=LEARNING),
+    class_weights: str = typer.Option("auto", help="auto weighs rare classes more if the data is imbalanced; none.", rich_help_panel=LEARNING),
+    monitor: str = typer.Option("val_accuracy", help="What tells the best epoch: val_accuracy or val_loss.", rich_help_panel=LEARNING),
+    patience: int = typer.Option(10, help="Stop after so many epochs without improvement; 0: never early.", rich_help_panel=LEARNING),
+    plateau_patience: int = typer.Option(5, help="With reduce-on-plateau: halve the rate after so many epochs.", rich_help_panel=LEARNING),
+    val: float = typer.Option(0.15, help="Fraction of the pictures for validation.", rich_help_panel=DATA),
+    test: float = typer.Option(0.15, help="Fraction of the pictures held out for the report.", rich_help_panel=DATA),
+    seed: int = typer.Option(0, help="The same seed gives the same split and, on one CPU, the same network.", rich_help_panel=DATA),
+    precision: str = typer.Option("auto", help="auto, float32, mixed_float16 or mixed_bfloat16.", rich_help_panel=DATA),
+    tensorboard: bool = typer.Option(False, "--tensorboard", help="Also write TensorBoard logs into the run.", rich_help_panel=DATA),
+    cache: bool = typer.Option(True, help="Keep decoded pictures for the next run.", rich_help_panel=DATA),
+    cache_limit_gb: float = typer.Option(20.0, help="Room in GiB for all kept pictures together.", rich_help_panel=DATA),
+    config: Path | None = typer.Option(None, help="Settings from a TOML file, a run's config.toml say; options given here win."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the interrupted run in --out, with its own settings."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document at the end."),
+) -> None:
+    """Train a network on a folder of pictures, report what it is worth, and save it.
+
+    [bold]Examples:[/] opsin train photos/ · opsin train photos/ --arch resnet18 --image-size 96 --epochs 40 --out runs/first · opsin train photos/ --out runs/first --resume
+    """
+    from opsin.data.dataset import ImageDataset
+
+    dataset = ImageDataset.open(data)
+    if resume:
+        folder, settings = _resumed(context, dataset, out)
+    else:
+        folder, settings = None, _settings(context, config)
+    splits = dataset.split(settings.val, settings.test, settings.seed)
+    if preview_augment is not None:
+        _preview(splits.train, settings, preview_augment)
+        return
+    folder = folder or _new_folder(out, dataset)
+    if splits.note:
+        folder.say(splits.note)
+    _report(run_training(splits, settings, folder), as_json)
+
+
+def run_training(splits: tuple, settings: "TrainConfig", folder: "RunFolder") -> "TrainingRun":
+    """Train on the parts of a data set, with its own network if the settings name none."""
+    from opsin.training.train import train as train_classifier
+
+    train_part, val_part, test_part = splits
+    return train_classifier(train_part, val_part, settings, test=test_part, out=folder)
+
+
+def _given(context: typer.Context) -> dict:
+    """Return the settings that stand on the command line, under their names in `TrainConfig`."""
+    import dataclasses
+
+    from opsin.training.config import TrainConfig
+
+    given = {
+        "architecture" if name == "arch" else name: value
+        for name, value in context.params.items()
+        if context.get_parameter_source(name).name == "COMMANDLINE"
+    }
+    return {field.name: given[field.name] for field in dataclasses.fields(TrainConfig) if field.name in given}
+
+
+def _settings(context: typer.Context, config: Path | None) -> "TrainConfig":
+    from opsin.training.config import TrainConfig
+
+    base = TrainConfig() if config is None else TrainConfig.from_toml(config)
+    return base.replace(**_given(context))
+
+
+def _new_folder(out: Path | None, dataset: "ImageDataset") -> "RunFolder":
+    from opsin.training.progress import TerminalProgress
+    from opsin.training.run_folder import RunFolder, free_path
+
+    return RunFolder.create(out or free_path("runs", dataset.root.name), [TerminalProgress()])
+
+
+def _resumed(context: typer.Context, dataset: "ImageDataset", out: Path | None) -> "tuple[RunFolder, TrainConfig]":
+    from opsin.training.config import TrainConfig
+    from opsin.training.progress import TerminalProgress
+    from opsin.training.run_folder import CONFIG, RunFolder
+
+    if out is None:
+        raise UsageError("Expected --out with --resume: the folder of the run to go on with.")
+    folder = RunFolder.resume(out, [TerminalProgress()])
+    settings = TrainConfig.from_toml(folder / CONFIG)
+    differing = [name for name, value in _given(context).items() if value != getattr(settings, name)]
+    if differing:
+        raise UsageError(
+            f"Expected the run's own settings with --resume; {', '.join(differing)} differ. "
+            "Leave those options out, or start a new run."
+        )
+    folder.require_same_data(dataset)
+    return folder, settings
+
+
+def _preview(train_part: "ImageDataset", settings: "TrainConfig", path: Path) -> None:
+    from opsin.augmentation.policies import describe, get_policy
+    from opsin.augmentation.preview import preview_augmentation
+    from opsin.images.drawing import save_image
+    from opsin.training.plan import make_plan
+
+    plan = make_plan(settings, train_part)
+    policy = plan.config.augment
+    save_image(preview_augmentation(train_part, plan.preprocess, policy, plan.config.seed), path)
+    print(f"{path}: pictures as they are, then as seven epochs see them.\nAugmentation {policy}: {describe(get_policy(policy))}")
+
+
+def _report(run: "TrainingRun", as_json: bool) -> None:
+    if as_json:
+        report = run.report.to_dict() if run.report else None
+        document = {"run": str(run.folder), "completed": run.completed, "history": run.history, "report": report}
+        print(json.dumps(document, indent=2))
+    elif run.completed:
+        print(f"\n{run.report}\n\n{_next_steps(run)}")
+    else:
+        kept = "The best model so far is in it" if run.classifier else "No epoch was finished yet"
+        print(f"Stopped. {kept}; go on with: opsin train DATA --out {run.folder} --resume")
+    if not run.completed:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if run.unreadable:
+        raise typer.Exit(ExitCode.UNUSABLE)
+
+
+def _next_steps(run: "TrainingRun") -> str:
+    return (
+        f"Model and report: {run.folder}\n"
+        f"  look at it:   {run.folder / 'report.html'}\n"
+        f"  use it:       opsin predict {run.folder} PICTURE...\n"
+        f"  judge it:     opsin evaluate {run.folder} OTHER-PICTURES\n"
+        f"  look inside:  opsin summary {run.folder}"
+    )

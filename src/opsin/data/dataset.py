@@ -1,0 +1,258 @@
+"""`ImageDataset`: pictures, their labels and their class names."""
+
+import csv
+import functools
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from opsin.atomic import write_bytes
+from opsin.data.readers import NO_GROUP, Listing, Skipped, read_csv, read_folder
+from opsin.data.splits import SPLITS, TEST, TRAIN, VAL, grouped_split, require_fractions, stratified_split
+from opsin.errors import DataError, UsageError
+
+
+class ImageDataset:
+    """Pictures with one label each; nothing is decoded yet, and nothing ever changes.
+
+    A part of a data set (a split, a subset) is an `ImageDataset` too; it shares the listing it came from.
+
+    Args:
+        listing: what was found on the disk.
+        rows: int (n,), which of its entries this data set holds; None for all.
+
+    >>> ImageDataset.from_folder("no/such/folder")
+    Traceback (most recent call last):
+    ...
+    opsin.errors.UsageError: Expected a folder of pictures; there is nothing at 'no/such/folder'. Check the path.
+    """
+
+    def __init__(self, listing: Listing, rows: np.ndarray | None = None):
+        self.listing = listing
+        self.rows = np.arange(len(listing.entries)) if rows is None else np.asarray(rows, dtype=np.int64)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "ImageDataset":
+        """Read a folder or, if the path is a file, a CSV."""
+        return cls.from_csv(path) if Path(path).is_file() else cls.from_folder(path)
+
+    @classmethod
+    def from_folder(cls, folder: str | Path) -> "ImageDataset":
+        """Read a folder with a folder for each class, or with `train/`, `val/` and `test/` of such folders.
+
+        Raises:
+            UsageError: there is no such folder.
+            DataError: it holds no pictures in class folders, or its splits have different classes.
+        """
+        return cls(read_folder(folder))
+
+    @classmethod
+    def from_csv(cls, file: str | Path) -> "ImageDataset":
+        """Read a CSV with the columns `path,label` and optionally `split`, `group`.
+
+        Raises:
+            UsageError: there is no such file.
+            DataError: a column or label is missing, a picture has two labels, or none of the files exist.
+        """
+        return cls(read_csv(file))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """All class names, in natural order; a label is an index into them."""
+        return self.listing.class_names
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """What lies beside the pictures and is not used, and why."""
+        return self.listing.skipped
+
+    @property
+    def root(self) -> Path:
+        """The folder that names are relative to."""
+        return self.listing.root
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """The pictures' paths relative to `root`, with `/`."""
+        return tuple(self.listing.entries[row].path for row in self.rows)
+
+    @functools.cached_property
+    def paths(self) -> tuple[str, ...]:
+        """The pictures' absolute paths."""
+        return tuple(str(self.root / name) for name in self.names)
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """int32 (n,), class indices."""
+        index = {name: i for i, name in enumerate(self.class_names)}
+        return np.array([index[self.listing.entries[row].label] for row in self.rows], dtype=np.int32)
+
+    @functools.cached_property
+    def groups(self) -> tuple[str, ...]:
+        """n names of groups that must stay together in a split; all empty where there are none."""
+        return tuple(self.listing.entries[row].group for row in self.rows)
+
+    @functools.cached_property
+    def given_splits(self) -> tuple[str | None, ...]:
+        """The part that the folders or the CSV put each picture in; None where they do not say."""
+        return tuple(self.listing.entries[row].split for row in self.rows)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of pictures of each class."""
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return dict(zip(self.class_names, counts.tolist(), strict=True))
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of the names, labels and file sizes of the whole listing: which data this is, wherever it lies."""
+        digest = hashlib.sha256()
+        for entry in sorted(self.listing.entries, key=lambda entry: entry.path):
+            size = _size(self.root / entry.path)
+            digest.update(f"{entry.path}\0{entry.label}\0{size}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"ImageDataset({len(self)} pictures, {len(self.class_names)} classes, {str(self.root)!r})"
+
+    def subset(self, positions: Sequence[int] | np.ndarray) -> "ImageDataset":
+        """Return the pictures at these positions (ints, or a bool for each picture)."""
+        return ImageDataset(self.listing, self.rows[np.asarray(positions)])
+
+    def split(self, val: float = 0.15, test: float = 0.15, seed: int = 0) -> "DatasetSplits":
+        """Share the pictures out into training, validation and test parts.
+
+        Splits that the folders or the CSV give are kept: without a test part their validation part is the one
+        that is held out, and validation is taken from training. Otherwise the split is stratified by class, and
+        by group where the pictures have groups.
+
+        Args:
+            val: fraction from 0 to 1 for validation (of the training part, where splits are given).
+            test: fraction from 0 to 1 held out for the report.
+            seed: the same seed gives the same split.
+
+        Returns:
+            An object that unpacks into three data sets: `train, val, test = dataset.split()`.
+
+        Raises:
+            UsageError: the fractions make no sense.
+            DataError: there is one class only, or a class with a single picture.
+        """
+        require_fractions(val, test)
+        require_learnable(self)
+        given = np.array(self.given_splits, dtype=object)
+        present = {part for part in SPLITS if (given == part).any()}
+        if present <= {TRAIN}:
+            return self._parts(self._draw(np.arange(len(self)), val, test, seed))
+        if present == {TRAIN, VAL, TEST}:
+            return self._parts(given, "train, val and test are used as given.")
+        return self._complete(given, present, val, seed)
+
+    def _complete(self, given: np.ndarray, present: set[str], val: float, seed: int) -> "DatasetSplits":
+        if TRAIN not in present:
+            raise DataError(f"Expected a train split; the data has only {' and '.join(sorted(present))}.")
+        parts = given.copy()
+        note = f"validation ({val:.0%}) is taken from train; test is held out for the report."
+        if TEST not in present:
+            parts[given == VAL] = TEST
+            note = f"val is held out for the report; validation ({val:.0%}) is taken from train."
+        rows = np.flatnonzero(given == TRAIN)
+        parts[rows] = self._draw(rows, val, 0.0, seed)
+        return self._parts(parts, note)
+
+    def _draw(self, positions: np.ndarray, val: float, test: float, seed: int) -> np.ndarray:
+        groups = [self.groups[i] for i in positions]
+        if any(group != NO_GROUP for group in groups):
+            # A picture without a group is a group of its own.
+            alone = [group or f"\0{self.names[i]}" for group, i in zip(groups, positions, strict=True)]
+            return grouped_split(self.labels[positions], alone, val=val, test=test, seed=seed)
+        names = [self.names[i] for i in positions]
+        return stratified_split(self.labels[positions], names, val=val, test=test, seed=seed)
+
+    def _parts(self, parts: np.ndarray, note: str = "") -> "DatasetSplits":
+        return DatasetSplits(*(self.subset(parts == part) for part in SPLITS), note=note)
+
+
+@dataclass(frozen=True)
+class DatasetSplits:
+    """The three parts of a data set; unpacks as `train, val, test`."""
+
+    train: ImageDataset
+    val: ImageDataset
+    test: ImageDataset
+    note: str = ""
+    """What was decided about splits that the data itself gives; empty if it gives none."""
+
+    def __iter__(self) -> Iterator[ImageDataset]:
+        return iter((self.train, self.val, self.test))
+
+
+def require_learnable(dataset: ImageDataset) -> None:
+    """Raise `DataError` unless there are two classes or more, with two pictures or more each."""
+    counts = {name: count for name, count in dataset.counts.items() if count}
+    if len(counts) < 2:
+        raise DataError(
+            f"Expected pictures of at least two classes; {str(dataset.root)!r} has only "
+            f"{next(iter(counts), 'none')!r}. Put each class's pictures into a folder of their own."
+        )
+    single = [name for name, count in counts.items() if count == 1]
+    if single:
+        raise DataError(
+            "Expected at least two pictures of each class, one to learn from and one to judge by; there is only one "
+            f"of {', '.join(repr(name) for name in single[:8])}{' and others' if len(single) > 8 else ''}. "
+            "Add pictures, or take the class out."
+        )
+
+
+FILES_COLUMNS = ("path", "label", "split", "group", "status", "reason")
+
+
+def write_files_csv(path: str | Path, parts: dict[str, ImageDataset], unreadable: Sequence[Skipped] = ()) -> None:
+    """Write the account of every file: used in which part, or skipped and why.
+
+    Args:
+        path: the CSV to write; its columns are `FILES_COLUMNS`.
+        parts: the data sets by the name of their part.
+        unreadable: pictures of the parts that could not be decoded.
+    """
+    reasons = {skipped.path: skipped.reason for skipped in unreadable}
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(FILES_COLUMNS)
+    for part, dataset in parts.items():
+        for name, label, group in zip(dataset.names, dataset.labels, dataset.groups, strict=True):
+            status = ("skipped", reasons[name]) if name in reasons else ("used", "")
+            writer.writerow((name, dataset.class_names[label], part, group, *status))
+    listings = {id(dataset.listing): dataset for dataset in parts.values()}
+    for dataset in listings.values():
+        writer.writerows((skipped.path, "", "", "", "skipped", skipped.reason) for skipped in dataset.skipped)
+    write_bytes(path, buffer.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def read_parts(path: str | Path, dataset: ImageDataset) -> dict[str, ImageDataset]:
+    """Split a data set as a `files.csv` says.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"Expected the run's account of its files; there is none at {str(path)!r}.")
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as handle:
+        part_of = {row["path"]: row["split"] for row in csv.DictReader(handle)}
+    parts = np.array([part_of.get(name, "") for name in dataset.names], dtype=object)
+    return {part: dataset.subset(parts == part) for part in SPLITS}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

@@ -1,0 +1,282 @@
+"""Reading which pictures there are, from class folders or a CSV, with an account of every file."""
+
+import csv
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from opsin.errors import DataError, UsageError
+from opsin.images.decode import SUFFIXES
+
+SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
+
+SYSTEM_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN", "__pycache__"})
+
+NO_GROUP = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture as the data names it; paths are relative to the data's folder, with `/`."""
+
+    path: str
+    label: str
+    split: str | None = None
+    group: str = NO_GROUP
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file, or a whole folder (its path ends in `/`), that is not used, and why.
+
+    `lost` tells a picture that was meant to be used and cannot be from a file that is none.
+    """
+
+    path: str
+    reason: str
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What was found under `root`: the pictures, the class names, and what is left out."""
+
+    root: Path
+    entries: tuple[Entry, ...]
+    class_names: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def natural_order(name: str) -> tuple:
+    """Sort key that puts `class 2` before `class 10`.
+
+    >>> sorted(["class 10", "class 2", "b", "A"], key=natural_order)
+    ['A', 'b', 'class 2', 'class 10']
+    """
+    parts = re.split(r"([0-9]+)", name)
+    return tuple((int(p), "") if p.isascii() and p.isdigit() else (0, p.casefold()) for p in parts), name
+
+
+def read_folder(folder: str | Path) -> Listing:
+    """List the pictures of a folder with a folder for each class, or with `train/`, `val/`, `test/` of such.
+
+    Folders inside a class folder belong to the class. Hidden and system files are left out.
+
+    Raises:
+        UsageError: there is no such folder.
+        DataError: it holds no pictures in class folders, or its splits have different classes.
+    """
+    root = Path(folder)
+    if not root.exists():
+        raise UsageError(f"Expected a folder of pictures; there is nothing at {str(root)!r}. Check the path.")
+    if not root.is_dir():
+        raise UsageError(
+            f"Expected a folder with a folder for each class, or a .csv file; {str(root)!r} is neither."
+        )
+    root = root.resolve()
+    walk = _Walk(root)
+    splits = _split_folders(walk)
+    if splits is None:
+        found = {None: _read_classes(walk, root, None)}
+    else:
+        found = {split: _read_classes(walk, path, split) for split, path in splits.items()}
+        _require_same_classes(found, splits)
+    entries = [entry for classes in found.values() for entries in classes.values() for entry in entries]
+    if not entries:
+        raise DataError(_nothing_found(root, walk.skipped))
+    names = sorted({entry.label for entry in entries}, key=natural_order)
+    return Listing(root, tuple(entries), tuple(names), tuple(walk.skipped))
+
+
+def read_csv(file: str | Path) -> Listing:
+    """List the pictures that a CSV names: columns `path,label` and optionally `split`, `group`.
+
+    Paths are relative to the CSV's own folder, or absolute. Other columns are ignored.
+
+    Raises:
+        UsageError: there is no such file.
+        DataError: a column or a label is missing, a picture has two labels, or none of the files exist.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise UsageError(f"Expected a CSV file; there is none at {str(file)!r}. Check the path.")
+    file = file.resolve()
+    entries: dict[str, Entry] = {}
+    skipped: list[Skipped] = []
+    for line, row in _csv_rows(file):
+        entry = _csv_entry(file, line, row)
+        known = entries.get(entry.path)
+        if known is None:
+            entries[entry.path] = entry
+        elif known.label == entry.label:
+            skipped.append(Skipped(entry.path, f"listed again in line {line} of the CSV"))
+        else:
+            raise DataError(
+                f"Expected one label for each picture; {entry.path!r} has {known.label!r} and, in line {line} "
+                f"of {str(file)!r}, {entry.label!r}. Keep the right one."
+            )
+    present = [entry for entry in entries.values() if (file.parent / entry.path).is_file()]
+    there = {entry.path for entry in present}
+    skipped += [Skipped(p, "there is no such file", lost=True) for p in entries if p not in there]
+    if not present:
+        raise DataError(
+            f"Expected {str(file)!r} to name pictures; of the {len(entries)} it lists, none exists. "
+            "Paths are taken relative to the CSV's own folder."
+        )
+    if len({entry.split is None for entry in present}) == 2:
+        raise DataError(f"Expected a split (train, val or test) in every line of {str(file)!r}, or in none.")
+    names = sorted({entry.label for entry in present}, key=natural_order)
+    return Listing(file.parent, tuple(present), tuple(names), tuple(skipped))
+
+
+class _Walk:
+    """A walk through a data folder that notes down what it leaves out."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.skipped: list[Skipped] = []
+
+    def skip(self, path: Path, reason: str, *, lost: bool = False) -> None:
+        name = path.relative_to(self.root).as_posix()
+        self.skipped.append(Skipped(name + "/" if path.is_dir() else name, reason, lost))
+
+    def folder(self, path: Path) -> tuple[list[Path], list[Path]]:
+        """Return the folders and the files to be looked at in `path`, sorted."""
+        try:
+            children = sorted((Path(entry.path) for entry in os.scandir(path)), key=lambda p: natural_order(p.name))
+        except OSError as error:
+            raise DataError(
+                f"Expected to be able to list the folder {str(path)!r}: {error.strerror}. Check its permissions."
+            ) from error
+        seen = []
+        for child in children:
+            if child.name.startswith(".") or child.name in SYSTEM_NAMES:
+                self.skip(child, "hidden or system file")
+            else:
+                seen.append(child)
+        folders = [child for child in seen if child.is_dir()]
+        return folders, [child for child in seen if not child.is_dir()]
+
+    def pictures(self, path: Path, parents: frozenset[str] = frozenset()) -> Iterator[Path]:
+        """Yield the pictures in `path` and in all folders below it."""
+        real = os.path.realpath(path)
+        if real in parents:
+            self.skip(path, "a link to a folder that it is in")
+            return
+        folders, files = self.folder(path)
+        for file in files:
+            if file.suffix.lower() not in SUFFIXES:
+                self.skip(file, f"not a picture's suffix ({file.suffix or 'none'})")
+            elif not file.is_file():
+                self.skip(file, "not a regular file (a broken link, say)", lost=True)
+            else:
+                yield file
+        for folder in folders:
+            yield from self.pictures(folder, parents | {real})
+
+
+def _split_folders(walk: _Walk) -> dict[str, Path] | None:
+    """Return the folders of train, val and test if `root` is laid out so; None if it holds classes."""
+    train = walk.root / "train"
+    if not train.is_dir() or not _holds_only_folders(train):
+        return None
+    splits: dict[str, Path] = {}
+    folders, files = walk.folder(walk.root)
+    for folder in folders:
+        split = SPLIT_NAMES.get(folder.name)
+        if split is None:
+            walk.skip(folder, "beside train/, val/ and test/, and none of them")
+        elif split in splits:
+            raise DataError(
+                f"Expected one folder for validation; {str(walk.root)!r} has {splits[split].name!r} and "
+                f"{folder.name!r}. Keep one of them."
+            )
+        else:
+            splits[split] = folder
+    for file in files:
+        walk.skip(file, "not in a class folder")
+    return splits
+
+
+def _holds_only_folders(path: Path) -> bool:
+    visible = [child for child in path.iterdir() if not child.name.startswith(".")]
+    folders = [child for child in visible if child.is_dir() and child.name not in SYSTEM_NAMES]
+    return bool(folders) and not any(child.suffix.lower() in SUFFIXES for child in visible if child.is_file())
+
+
+def _read_classes(walk: _Walk, folder: Path, split: str | None) -> dict[str, list[Entry]]:
+    """Return the entries of each class folder; a folder without a picture has an empty list."""
+    folders, files = walk.folder(folder)
+    for file in files:
+        walk.skip(file, "not in a class folder")
+    classes = {}
+    for child in folders:
+        paths = [path.relative_to(walk.root).as_posix() for path in walk.pictures(child)]
+        if not paths:
+            walk.skip(child, "a folder without pictures, so not a class")
+        classes[child.name] = [Entry(path, child.name, split) for path in paths]
+    return classes
+
+
+def _require_same_classes(found: dict[str, dict[str, list[Entry]]], splits: dict[str, Path]) -> None:
+    known = {name for name, entries in found["train"].items() if entries}
+    for split, classes in found.items():
+        surplus = sorted({n for n, entries in classes.items() if entries} - known, key=natural_order)
+        missing = sorted(known - set(classes), key=natural_order)
+        if surplus or missing:
+            said = [f"has {_names(surplus)}, which train/ has not"] if surplus else []
+            said += [f"lacks {_names(missing)}"] if missing else []
+            raise DataError(
+                f"Expected the same classes in train/ and {splits[split].name}/; {str(splits[split])!r} "
+                f"{' and '.join(said)}. Make the class folders the same (an empty one is fine)."
+            )
+
+
+def _names(names: list[str], most: int = 8) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _nothing_found(root: Path, skipped: list[Skipped]) -> str:
+    loose = sum(1 for s in skipped if s.reason == "not in a class folder" and Path(s.path).suffix.lower() in SUFFIXES)
+    what = f"{loose} pictures that are in no class folder" if loose else "no pictures"
+    return (
+        f"Expected a folder for each class with pictures in it; {str(root)!r} has {what}. "
+        "Put the pictures of each class into a folder named after the class: photos/cat/1.jpg, photos/dog/7.jpg."
+    )
+
+
+def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.DictReader(handle, strict=True)
+            columns = reader.fieldnames or []
+            missing = [name for name in ("path", "label") if name not in columns]
+            if missing:
+                raise DataError(
+                    f"Expected the columns path and label in {str(file)!r}; {' and '.join(missing)} "
+                    f"{'is' if len(missing) == 1 else 'are'} missing. Its first line has: {', '.join(columns) or 'nothing'}."
+                )
+            for row in reader:
+                yield reader.line_num, row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"Expected a CSV file in UTF-8; {str(file)!r} cannot be read as one: {error}.") from error
+    except OSError as error:
+        raise DataError(f"Could not read {str(file)!r}: {error.strerror}. Check its permissions.") from error
+
+
+def _csv_entry(file: Path, line: int, row: dict[str, str]) -> Entry:
+    path, label = row["path"] or "", (row["label"] or "").strip()
+    if not path or not label:
+        raise DataError(f"Expected a path and a label in line {line} of {str(file)!r}; received {path!r}, {label!r}.")
+    split = (row.get("split") or "").strip().lower() or None
+    if split is not None and split not in SPLIT_NAMES:
+        raise DataError(
+            f"Expected train, val or test as the split in line {line} of {str(file)!r}; received {split!r}."
+        )
+    absolute = os.path.normpath(file.parent / path)
+    relative = os.path.relpath(absolute, file.parent)
+    name = absolute if relative.startswith("..") else relative
+    return Entry(Path(name).as_posix(), label, SPLIT_NAMES.get(split), (row.get("group") or "").strip())

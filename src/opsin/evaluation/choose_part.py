@@ -1,0 +1,79 @@
+"""Which part of some data to judge a model on, so that nobody scores training pictures by accident."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from opsin.classifier import Classifier
+from opsin.data.dataset import ImageDataset, read_parts
+from opsin.data.splits import SPLITS, TEST, TRAIN, VAL
+from opsin.errors import DataError
+
+AUTO, ALL = "auto", "all"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The chosen pictures.
+
+    Args:
+        dataset: them.
+        name: `"test"`, `"val"`, `"train"` or `"all"`.
+        notes: what the user should know about the choice, a sentence each.
+    """
+
+    dataset: ImageDataset
+    name: str
+    notes: tuple[str, ...]
+
+
+def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) -> Part:
+    """Choose what to evaluate on.
+
+    On the data that the model was trained on, the run's `files.csv` says what was held out. Other data is judged
+    by its own test part, else its val part, else as a whole.
+
+    Args:
+        classifier: the model, opened from its run folder for its `files.csv` to be found.
+        data: all of the data.
+        wanted: `"auto"`, or the part to take.
+
+    Raises:
+        DataError: the data has no such part.
+    """
+    files_csv = classifier.folder.parent / "files.csv"
+    trained_on_it = classifier.card.provenance.get("data", {}).get("fingerprint") == data.fingerprint
+    notes: list[str] = []
+    if trained_on_it and files_csv.is_file():
+        parts = read_parts(files_csv, data)
+    else:
+        parts = _given_parts(data)
+        notes += _warnings(trained_on_it, parts, wanted)
+    name = _pick(parts, wanted)
+    if wanted == AUTO and name != ALL:
+        why = "the model never saw them" if trained_on_it and name == TEST else f"its {name} part"
+        notes.append(f"Evaluating on {len(parts[name]):,} of {len(data):,} pictures: {why}. (--split chooses others.)")
+    chosen = data if name == ALL else parts[name]
+    if not len(chosen):
+        raise DataError(f"Expected a {name} part in {str(data.root)!r}; it has none. Choose another --split.")
+    return Part(chosen, name, tuple(notes))
+
+
+def _pick(parts: dict[str, ImageDataset], wanted: str) -> str:
+    if wanted != AUTO:
+        return wanted
+    return next((name for name in (TEST, VAL) if len(parts[name])), ALL)
+
+
+def _given_parts(data: ImageDataset) -> dict[str, ImageDataset]:
+    given = np.array(data.given_splits, dtype=object)
+    return {name: data.subset(given == name) for name in SPLITS}
+
+
+def _warnings(trained_on_it: bool, parts: dict[str, ImageDataset], wanted: str) -> list[str]:
+    if trained_on_it and (wanted in (ALL, TRAIN) or _pick(parts, wanted) == ALL):
+        return [
+            "Warning: the model was trained on pictures of this data, and which ones cannot be told without the run's "
+            "files.csv: the figures are too good. Give the run folder, or pictures that are new to the model."
+        ]
+    return []

@@ -1,0 +1,64 @@
+"""How far a fraction that was counted can be from the one that is meant."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from opsin.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A fraction from 0 to 1 that was counted on `n` pictures, and its interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def estimate(successes: int, n: int) -> Estimate:
+    """Return the fraction `successes / n` with its 95 % Wilson interval.
+
+    >>> accuracy = estimate(9, 10)
+    >>> f"{accuracy.value:.2f}, from {accuracy.low:.2f} to {accuracy.high:.2f}"
+    '0.90, from 0.60 to 0.98'
+    """
+    low, high = wilson_interval(successes, n)
+    return Estimate(value=successes / n, low=low, high=high, n=n)
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the range of true fractions that agree with what was counted.
+
+    The score interval of Wilson (1927, "Probable inference, the law of succession, and statistical
+    inference"): unlike value ± 1.96 standard errors it stays within 0 and 1, and holds for few pictures.
+
+    Args:
+        successes: how many of the pictures count, 0 to `n`.
+        n: how many pictures there are; with none, nothing is known and the interval is 0 to 1.
+        confidence: the share of such intervals that hold the true fraction, between 0 and 1.
+
+    Returns:
+        Lower and upper end, fractions from 0 to 1.
+
+    Raises:
+        UsageError: `successes` or `confidence` is outside its range.
+
+    >>> low, high = wilson_interval(5, 10)
+    >>> f"{low:.4f} {high:.4f}"
+    '0.2366 0.7634'
+    """
+    if not (0 <= successes <= n and 0 < confidence < 1):
+        raise UsageError(
+            "Expected 0 <= successes <= n and a confidence between 0 and 1. "
+            f"Received successes={successes}, n={n}, confidence={confidence}."
+        )
+    if n == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    fraction = successes / n
+    centre = (fraction + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * math.sqrt(fraction * (1 - fraction) / n + z**2 / (4 * n**2))
+    # Rounding would leave the ends at 1e-17 from 0 and 1, and the value outside its own interval.
+    return (centre - reach if successes else 0.0), (centre + reach if successes < n else 1.0)

@@ -1,0 +1,75 @@
+"""A report as plain text for the terminal."""
+
+from rich.cells import cell_len
+
+from opsin.evaluation.metrics import ClassScore
+from opsin.evaluation.mistakes import confused_pairs, worst_first
+from opsin.evaluation.report import Report
+from opsin.evaluation.wording import count, interval, percent, readable, score, shortened
+
+# Up to this many classes are all shown; of more, only the worst.
+ALL_CLASSES = 20
+WORST_CLASSES = 10
+SKIPPED_SHOWN = 10
+NAME_LENGTH = 40
+
+
+def summarize(report: Report) -> str:
+    """Return the numbers, the classes and the most confused pairs as lines of text.
+
+    Of many classes it shows those with the lowest F1, and says how many more there are.
+    """
+    blocks = [_numbers(report), _classes(report.metrics.per_class), _confused(report), _skipped(report)]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _numbers(report: Report) -> list[str]:
+    metrics = report.metrics
+    rows = {
+        "accuracy": f"{percent(metrics.accuracy.value)} ({interval(metrics.accuracy)})",
+        "balanced accuracy": percent(metrics.balanced_accuracy),
+        "macro F1": score(metrics.macro.f1),
+        **{f"top-{k} accuracy": percent(value) for k, value in metrics.top_k.items()},
+        "log-loss": score(metrics.log_loss),
+    }
+    classes = count(len(report.class_names), "class", "classes")
+    title = f"{count(metrics.n, 'picture')}, {classes} (split: {report.split})"
+    return [title, *(f"  {name:<18} {value}" for name, value in rows.items())]
+
+
+def _classes(scores: list[ClassScore]) -> list[str]:
+    shown = scores if len(scores) <= ALL_CLASSES else worst_first(scores)[:WORST_CLASSES]
+    names = [shortened(one.name, NAME_LENGTH) for one in shown]
+    width = max(cell_len(name) for name in ["class", *names])
+    lines = [_row("class", ("precision", "recall", "F1", "pictures"), width)]
+    for name, one in zip(names, shown, strict=True):
+        numbers = (score(one.precision), score(one.recall), score(one.f1), f"{one.support:,}")
+        lines.append(_row(name, numbers, width))
+    if more := len(scores) - len(shown):
+        lines.append(f"  … and {count(more, 'more class', 'more classes')}; these have the lowest F1")
+    return lines
+
+
+def _row(name: str, numbers: tuple[str, ...], width: int) -> str:
+    # Chinese and Japanese characters take two columns, which `str.ljust` does not know.
+    padded = name + " " * (width - cell_len(name))
+    return f"  {padded}" + "".join(f"{number:>11}" for number in numbers)
+
+
+def _confused(report: Report) -> list[str]:
+    pairs = confused_pairs(report.metrics)
+    lines = [
+        f"  {shortened(pair.truth, NAME_LENGTH)} taken for {shortened(pair.said, NAME_LENGTH)}: "
+        f"{pair.count:,} of {count(pair.support, 'picture')}"
+        for pair in pairs
+    ]
+    return ["most confused", *lines] if lines else []
+
+
+def _skipped(report: Report) -> list[str]:
+    if not report.skipped:
+        return []
+    lines = [f"  {readable(path)}: {readable(reason)}" for path, reason in report.skipped[:SKIPPED_SHOWN]]
+    if more := len(report.skipped) - len(lines):
+        lines.append(f"  … and {more:,} more")
+    return [f"{count(len(report.skipped), 'picture')} could not be read and took no part", *lines]

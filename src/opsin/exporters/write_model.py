@@ -1,0 +1,82 @@
+"""Writing a model folder from a trained network, proved on drawn pictures. TensorFlow writes the twin."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from opsin.architectures.summary import summarize
+from opsin.atomic import replacing
+from opsin.catalog import require
+from opsin.errors import ModelError
+from opsin.exporters.litert import convert, largest_difference
+from opsin.images.drawing import draw_picture, save_image
+from opsin.model_folder import GOLDEN, GOLDEN_LOGITS, KERAS, LAYERS, TWIN, ModelCard, hash_files
+
+GOLDEN_PICTURES = 8
+PROOF_PICTURES = 64
+
+TOLERANCE = 1e-3
+"""How far a twin's outputs may be from the network's, as a fraction of the largest of them."""
+
+
+def write_model(folder: str | Path, network: "keras.Model", card: ModelCard) -> list[str]:  # noqa: F821
+    """Write `folder` with the network, its LiteRT twin and its golden pictures.
+
+    The folder is complete or not there at all. A twin that does not agree with the network is left out.
+
+    Args:
+        folder: the model folder; an older one there is replaced.
+        network: float32 (N, h, w, c), 0 to 255 → logits (N, k) or (N, 1).
+        card: what `opsin.json` shall say; `files` is filled in here.
+
+    Returns:
+        What the user should know, a sentence each; empty if all went as it should.
+
+    Raises:
+        SavingError: the folder cannot be written.
+    """
+    keras = require("keras", "saving a model")
+    # A network that was compiled carries optimizer and loss; a bare one opens in plain Keras.
+    bare = keras.Model(network.inputs, network.outputs, name=network.name)
+    with replacing(folder) as temporary:
+        (temporary / GOLDEN).mkdir(parents=True)
+        bare.save(temporary / KERAS)
+        (temporary / LAYERS).write_text(json.dumps(summarize(bare).to_dict(), indent=1))
+        _write_golden(temporary, bare, card)
+        remarks = _write_twin(temporary, bare)
+        replace(card, files=hash_files(temporary)).save(temporary)
+    return remarks
+
+
+def _write_golden(folder: Path, network: "keras.Model", card: ModelCard) -> None:  # noqa: F821
+    names = [f"{number}.png" for number in range(GOLDEN_PICTURES)]
+    for number, name in enumerate(names):
+        # Sizes of their own, so that replaying them goes through the resizer as well.
+        save_image(draw_picture(number, 96 + 16 * number, 192 - 8 * number), folder / GOLDEN / name)
+    images = np.stack([card.preprocess.read(folder / GOLDEN / name) for name in names]).astype(np.float32)
+    logits = np.asarray(network(images, training=False), dtype=np.float32)
+    document = {"pictures": names, "logits": logits.tolist()}
+    (folder / GOLDEN_LOGITS).write_text(json.dumps(document))
+
+
+def _write_twin(folder: Path, network: "keras.Model") -> list[str]:  # noqa: F821
+    keras = require("keras", "saving a model")
+    if keras.backend.backend() != "tensorflow":
+        return [f"{TWIN} was left out: it is written on the TensorFlow backend, this is {keras.backend.backend()}."]
+    try:
+        content = convert(network)
+    except ModelError as error:
+        return [f"{TWIN} was left out. {error}"]
+    height, width, channels = network.input_shape[1:]
+    drawn = [draw_picture(100 + number, height, width)[:, :, :channels] for number in range(PROOF_PICTURES)]
+    difference = largest_difference(network, content, np.stack(drawn).astype(np.float32))
+    if not difference <= TOLERANCE:
+        return [
+            f"{TWIN} was left out: on {PROOF_PICTURES} drawn pictures its outputs differ from the network's by "
+            f"{difference:.2g} of their size, more than {TOLERANCE}."
+        ]
+    (folder / TWIN).parent.mkdir()
+    (folder / TWIN).write_bytes(content)
+    return []

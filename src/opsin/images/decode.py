@@ -1,0 +1,362 @@
+"""The only decoder: from a picture, in whatever way it is stored, to RGB pixels that stand upright."""
+
+import contextlib
+import functools
+import io
+import os
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from opsin.catalog import resolve
+from opsin.errors import PictureError, UsageError
+
+Source = str | os.PathLike | bytes
+Colour = tuple[int, int, int]
+Region = tuple[float, float, float, float]
+
+WHITE: Colour = (255, 255, 255)
+MAX_PIXELS = 100_000_000
+"""Pictures of more pixels are refused: decoded, this many are 400 MB."""
+
+
+class Format(NamedTuple):
+    """A file format that is read."""
+
+    beginning: re.Pattern[bytes]
+    """What the file's first bytes look like; its name plays no part."""
+    reader: str
+    suffixes: tuple[str, ...]
+
+
+def _beginning(pattern: bytes) -> re.Pattern[bytes]:
+    return re.compile(pattern, re.DOTALL)
+
+
+# The readers are taken from Pillow one by one instead of through `Image.open`, which knows formats that start
+# other programs (EPS) too, and warns of large pictures where here they are an error.
+FORMATS = {
+    "JPEG": Format(
+        _beginning(rb"\xff\xd8\xff"), "PIL.JpegImagePlugin:JpegImageFile", (".jpg", ".jpeg", ".jpe", ".jfif")
+    ),
+    "PNG": Format(_beginning(rb"\x89PNG\r\n\x1a\n"), "PIL.PngImagePlugin:PngImageFile", (".png", ".apng")),
+    "WebP": Format(_beginning(rb"RIFF....WEBP"), "PIL.WebPImagePlugin:WebPImageFile", (".webp",)),
+    "GIF": Format(_beginning(rb"GIF8[79]a"), "PIL.GifImagePlugin:GifImageFile", (".gif",)),
+    "BMP": Format(_beginning(rb"BM"), "PIL.BmpImagePlugin:BmpImageFile", (".bmp", ".dib")),
+    "TIFF": Format(_beginning(rb"II[*+]\0|MM\0[*+]"), "PIL.TiffImagePlugin:TiffImageFile", (".tif", ".tiff")),
+    "AVIF": Format(
+        _beginning(rb"....ftyp(avif|avis|mif1|msf1)"), "PIL.AvifImagePlugin:AvifImageFile", (".avif",)
+    ),
+    "PPM": Format(
+        _beginning(rb"P[1-6]\s"), "PIL.PpmImagePlugin:PpmImageFile", (".ppm", ".pgm", ".pbm", ".pnm")
+    ),
+}
+SUFFIXES = frozenset(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
+"""How the files that may be pictures end, in lower case; used to tell them from other files in a folder."""
+
+_HEIC = _beginning(rb"....ftyp(hei[cmsx]|hev[cmsx])")
+_BEGINNING_LENGTH = 16
+
+# What Pillow's readers raise on a damaged file; found by fuzzing and in its issue tracker.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+# EXIF orientation -> what puts the picture upright; 1 is upright already.
+_TO_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LYING = (5, 6, 7, 8)
+# Orientations in which what is stored last, the right and the bottom edge, comes to the left and to the top.
+_LAST_AT_LEFT = (2, 3, 6, 7)
+_LAST_AT_TOP = (3, 4, 7, 8)
+
+
+def decode_image(
+    source: Source,
+    *,
+    least_size: tuple[int, int] | None = None,
+    background: Colour = WHITE,
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:
+    """Read a picture as RGB pixels, upright, whatever it is stored as.
+
+    16-bit channels keep their high byte. Integers of 32 bits are taken to go from 0 to 65535 and floats from
+    0 to 1; values outside are an error, because a guess would differ from picture to picture. Of an
+    animation, the first frame is read. What is transparent shows the background.
+
+    Args:
+        source: the file's path, or its content. The format is told from the content.
+        least_size: (height, width) in pixels of the upright picture. A JPEG is then decoded at 1/2, 1/4 or
+            1/8 of its size, as small as it gets with both sides at least this long. None: full size.
+        background: RGB, 0 to 255.
+        max_pixels: a picture with more, going by its header, is refused before anything is decoded.
+
+    Returns:
+        uint8 (H, W, 3), RGB, 0 to 255; contiguous and writable.
+
+    Raises:
+        PictureError: the picture cannot be read to its end; the error says why.
+
+    >>> decode_image(b"P2 2 1 255 0 255").tolist()
+    [[[0, 0, 0], [255, 255, 255]]]
+    """
+    picture = open_picture(source, least_size=least_size, background=background, max_pixels=max_pixels)
+    return np.array(picture.image)
+
+
+class Picture(NamedTuple):
+    """A decoded picture that Pillow can go on with."""
+
+    image: Image.Image
+    """Of mode `RGB`, upright, in memory."""
+    region: Region
+    """Left, top, right, bottom of what the picture covers of it, in its pixels.
+
+    A JPEG decoded at half its size is 188 pixels wide if it was 375, and covers 187.5 of them: scaling all
+    188 would shift the picture, by up to half a pixel.
+    """
+
+
+def open_picture(
+    source: Source,
+    *,
+    least_size: tuple[int, int] | None = None,
+    background: Colour = WHITE,
+    max_pixels: int = MAX_PIXELS,
+) -> Picture:
+    """Do what `decode_image` does, for code that goes on to scale the picture."""
+    path = None if isinstance(source, bytes) else os.fspath(source)
+    try:
+        with _open(source) as stream:
+            return _read(stream, least_size, background, max_pixels)
+    except PictureError as error:
+        raise PictureError(error.reason, path) from error.__cause__
+
+
+def as_image(array: np.ndarray, *, background: Colour = WHITE) -> np.ndarray:
+    """Take a user's array as a picture, if it is one.
+
+    Args:
+        array: uint8 (H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGB and opacity, 0 to 255.
+        background: RGB, 0 to 255; what transparent pixels show.
+
+    Returns:
+        uint8 (H, W, 3), RGB, 0 to 255. An RGB picture is returned as it is, not copied.
+
+    Raises:
+        UsageError: it has another type or shape.
+
+    >>> as_image(np.array([[7, 9]], np.uint8)).tolist()
+    [[[7, 7, 7], [9, 9, 9]]]
+    """
+    expected = "Expected a picture as a uint8 array (H, W, 3) of 0 to 255 in RGB order"
+    if not isinstance(array, np.ndarray):
+        raise UsageError(
+            f"{expected}. Received {type(array).__name__}. Use np.asarray, or pass the file's path."
+        )
+    if array.dtype != np.uint8:
+        advice = "Convert it with array.astype('uint8')."
+        if np.issubdtype(array.dtype, np.floating):
+            advice = (
+                "Floats from 0 to 1 become a picture with (array * 255).round().astype('uint8'); "
+                "the scaling that the network wants is inside the network."
+            )
+        raise UsageError(f"{expected}. Received {array.dtype}. {advice}")
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
+        raise UsageError(
+            f"{expected}, or one with 1 or 4 channels. Received the shape {array.shape}. Pass one picture."
+        )
+    if array.shape[2] == 1:
+        return np.repeat(array, 3, axis=2)
+    if array.shape[2] == 4:
+        return np.array(_over(Image.fromarray(array), background))
+    return array
+
+
+def _open(source: Source) -> BinaryIO:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        return Path(source).open("rb")
+    except FileNotFoundError as error:
+        raise PictureError("there is no such file") from error
+    except IsADirectoryError as error:
+        raise PictureError("it is a folder, not a picture's file") from error
+    except PermissionError as error:
+        raise PictureError("there is no permission to read it") from error
+    except OSError as error:
+        raise PictureError(f"it cannot be opened: {error.strerror}") from error
+    except ValueError as error:
+        raise PictureError(f"it is not a path: {error}") from error
+
+
+def _read(
+    stream: BinaryIO, least_size: tuple[int, int] | None, background: Colour, max_pixels: int
+) -> Picture:
+    _silence_pillow()
+    name = _format_of(stream)
+    with _saying_why(name, max_pixels):
+        image = resolve(FORMATS[name].reader)(stream)
+    if image.width * image.height > max_pixels:
+        raise PictureError(
+            f"it has {image.width} x {image.height} pixels; at most {max_pixels:,} are read. Save it smaller"
+        )
+    with _saying_why(name, max_pixels):
+        covered = _shrink(image, least_size) if least_size and name == "JPEG" else None
+        image.load()
+        width, height = covered or image.size
+        orientation = _orientation(image)
+        image = _to_rgb(image, background)
+    if orientation not in _TO_UPRIGHT:
+        return Picture(image, (0, 0, width, height))
+    image = image.transpose(_TO_UPRIGHT[orientation])
+    if orientation in _LYING:
+        width, height = height, width
+    left = image.width - width if orientation in _LAST_AT_LEFT else 0
+    top = image.height - height if orientation in _LAST_AT_TOP else 0
+    return Picture(image, (left, top, left + width, top + height))
+
+
+def _shrink(image: Image.Image, least_size: tuple[int, int]) -> tuple[float, float]:
+    """Set a JPEG to decode at a reduced size; give the width and height that it covers then, in pixels."""
+    height, width = least_size if _orientation(image) not in _LYING else reversed(least_size)
+    _, (_, _, covered_width, covered_height) = image.draft(None, (width, height))
+    return covered_width, covered_height
+
+
+def _format_of(stream: BinaryIO) -> str:
+    try:
+        beginning = stream.read(_BEGINNING_LENGTH)
+    except OSError as error:
+        raise PictureError(f"it cannot be read: {error.strerror}") from error
+    if not beginning:
+        raise PictureError("the file is empty")
+    stream.seek(0)
+    for name, entry in FORMATS.items():
+        if entry.beginning.match(beginning):
+            return name
+    if _HEIC.match(beginning):
+        raise PictureError("it is a HEIC picture, which is not read; save it as JPEG")
+    raise PictureError(f"its content is none of the formats that are read ({', '.join(FORMATS)})")
+
+
+@contextlib.contextmanager
+def _saying_why(name: str, max_pixels: int) -> Iterator[None]:
+    try:
+        yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureError(
+            f"it has too many pixels; at most {max_pixels:,} are read. Save it smaller"
+        ) from error
+    except MemoryError as error:
+        raise PictureError(f"there is not enough memory for this {name} picture") from error
+    except _DAMAGE as error:
+        raise PictureError(f"its {name} content is damaged or cut off ({error})") from error
+
+
+@functools.cache
+def _silence_pillow() -> None:
+    # What Pillow warns of here (a damaged EXIF block, say) leaves the pixels whole. `warnings.catch_warnings`
+    # swaps the filters of all threads and would lose other threads' changes, so one narrow filter is added
+    # for good, by the first picture read rather than by the import.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.(Tiff|Png)ImagePlugin")
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.info.keys().isdisjoint(("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")):
+        return 1
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DAMAGE:
+        return 1  # A damaged EXIF block says nothing of how the picture stands; the pixels are whole.
+
+
+def _to_rgb(image: Image.Image, background: Colour) -> Image.Image:
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    if image.mode.startswith("I;16"):
+        return _from_16_bit(image, background)
+    if image.mode in ("I", "F"):
+        return _from_numbers(image)
+    if image.mode == "LAB":
+        return _from_lab(image)
+    if image.has_transparency_data:
+        return _over(image.convert("RGBA"), background)
+    return image.convert("RGB")
+
+
+def _over(image: Image.Image, background: Colour) -> Image.Image:
+    canvas = Image.new("RGB", image.size, background)
+    canvas.paste(image, mask=image)
+    return canvas
+
+
+def _from_16_bit(image: Image.Image, background: Colour) -> Image.Image:
+    values = np.asarray(image)
+    # TIFF has 12-bit pictures, which Pillow does not widen.
+    bits = 12 if _tiff_tags(image).get(ExifTags.Base.BitsPerSample) == (12,) else 16
+    picture = _from_gray(image, values >> (bits - 8))
+    if "transparency" in image.info:
+        clear = Image.fromarray(values == image.info["transparency"])
+        picture.paste(background, mask=clear)
+    return picture
+
+
+def _from_numbers(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    top = 65535 if image.mode == "I" else 1
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= top):  # Not a number compares false, so it ends here too.
+        raise PictureError(
+            f"its {values.dtype} values go from {low} to {high}; expected are values from 0 to {top}"
+        )
+    scaled = values >> 8 if image.mode == "I" else np.rint(values * 255)
+    return _from_gray(image, scaled)
+
+
+def _from_gray(image: Image.Image, gray: np.ndarray) -> Image.Image:
+    # TIFF can store white as zero, which Pillow minds only in pictures of 8 bits.
+    if _tiff_tags(image).get(ExifTags.Base.PhotometricInterpretation) == 0:
+        gray = 255 - gray
+    return Image.fromarray(gray.astype(np.uint8)).convert("RGB")
+
+
+def _tiff_tags(image: Image.Image) -> Mapping[int, object]:
+    return getattr(image, "tag_v2", {})
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")

@@ -1,0 +1,84 @@
+"""Many pictures at once: read in threads, given back in order."""
+
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from opsin.errors import PictureError
+from opsin.images.decode import Source
+from opsin.images.preprocess import Preprocess
+
+Reading = np.ndarray | PictureError
+
+
+def read_images(
+    sources: Iterable[Source], preprocess: Preprocess, *, threads: int | None = None, window: int = 64
+) -> Iterator[Reading]:
+    """Read pictures in threads, in their order, a bounded number ahead of what has been taken.
+
+    A picture that cannot be read does not end the run: its error stands in its place.
+
+    Args:
+        sources: paths or contents, without end if need be. They are drawn in the caller's own thread.
+        preprocess: the recipe.
+        threads: how many read at once; None: as many as there are cores this process may use.
+        window: how many pictures are read ahead at most. 1 answers each source before the next is drawn.
+
+    Yields:
+        For each source uint8 (h, w, c), 0 to 255, in the recipe's colour space; or its `PictureError`.
+
+    >>> black, broken = read_images([b"P2 1 1 255 0", b"no picture"], Preprocess(1, 1))
+    >>> black.tolist(), type(broken).__name__
+    ([[[0, 0, 0]]], 'PictureError')
+    """
+    threads = threads or usable_cores()
+    # Tiny pictures are read faster than threads are handed work, so several go at once.
+    size = max(1, min(_LARGEST_CHUNK, window // (2 * threads)))
+    chunks = _chunks(sources, size)
+    stopped = threading.Event()
+
+    def read_chunk(chunk: list[Source]) -> list[Reading]:
+        return [_read_one(source, preprocess) for source in chunk if not stopped.is_set()]
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="opsin-read")
+    pending: deque[Future[list[Reading]]] = deque()
+    try:
+        for chunk in chunks:
+            pending.append(pool.submit(read_chunk, chunk))
+            if len(pending) * size >= window:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        stopped.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use, which can be fewer than the machine has."""
+    if hasattr(os, "process_cpu_count"):
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+_LARGEST_CHUNK = 16
+
+
+def _chunks(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:
+    remaining = iter(sources)
+    while chunk := list(itertools.islice(remaining, size)):
+        yield chunk
+
+
+def _read_one(source: Source, preprocess: Preprocess) -> Reading:
+    try:
+        return preprocess.read(source)
+    except PictureError as error:
+        return error

@@ -1,0 +1,140 @@
+"""The model folder: what is in it, how it is found, and how its files are proved to be what was written."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from opsin.atomic import write_text
+from opsin.errors import ModelError, UsageError
+from opsin.images.preprocess import Preprocess
+
+FORMAT = 1
+
+CARD = "opsin.json"
+KERAS = "model.keras"
+TWIN = "engines/model.tflite"
+LAYERS = "layers.json"
+GOLDEN = "golden"
+GOLDEN_LOGITS = "golden/logits.json"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What `opsin.json` says about a model.
+
+    Args:
+        class_names: the k class names, in the order of the logits.
+        preprocess: the recipe from picture to the network's input.
+        temperature: logits are divided by it before the softmax.
+        thresholds: decisions beside the largest probability, by name; empty where there are none.
+        provenance: where the model comes from: versions, architecture, data fingerprint, seed.
+        files: sha256 of each file of the folder, by its path in the folder.
+    """
+
+    class_names: tuple[str, ...]
+    preprocess: Preprocess
+    temperature: float = 1.0
+    thresholds: dict[str, float] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write `opsin.json` into the folder."""
+        document = {
+            "format": FORMAT,
+            "class_names": list(self.class_names),
+            "preprocess": self.preprocess.to_dict(),
+            "calibration": {"temperature": self.temperature},
+            "thresholds": self.thresholds,
+            "provenance": self.provenance,
+            "files": self.files,
+        }
+        write_text(folder / CARD, json.dumps(document, indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "ModelCard":
+        """Read `opsin.json` from the folder.
+
+        Raises:
+            ModelError: it is missing, damaged, or of a format that this version does not know.
+        """
+        path = folder / CARD
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            if document["format"] != FORMAT:
+                raise ModelError(
+                    f"Expected a model of format {FORMAT}; {str(path)!r} is of format {document['format']!r}. "
+                    "Use the version of opsin that wrote it, or a newer one."
+                )
+            return cls(
+                class_names=tuple(document["class_names"]),
+                preprocess=Preprocess.from_dict(document["preprocess"]),
+                temperature=float(document["calibration"]["temperature"]),
+                thresholds=document["thresholds"],
+                provenance=document["provenance"],
+                files=document["files"],
+            )
+        except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
+            raise ModelError(
+                f"Expected {CARD} to describe the model; {str(path)!r} cannot be read: {_reason(error)}. "
+                "Copy the model folder again from where it was trained."
+            ) from error
+
+
+def _reason(error: Exception) -> str:
+    return f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def find_model_folder(path: str | Path) -> Path:
+    """Return the model folder that `path` is, or that the run folder `path` holds.
+
+    Raises:
+        UsageError: there is nothing at the path.
+        ModelError: it is neither a run nor a model folder.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UsageError(f"Expected a run or a model folder; there is nothing at {str(path)!r}. Check the path.")
+    for folder in (path, path / "model"):
+        if (folder / CARD).is_file():
+            return folder
+    if (path / "checkpoint").is_dir():
+        raise ModelError(
+            f"Expected a finished run; the training in {str(path)!r} has no model yet. "
+            "Go on with it: opsin train DATA --out RUN --resume"
+        )
+    raise ModelError(
+        f"Expected a run folder or a model folder (it holds {CARD}); {str(path)!r} is neither. "
+        "Train a model with: opsin train DATA --out RUN"
+    )
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every file in the folder but the card, by path in the folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CARD)
+    return {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in files}
+
+
+def read_proved(folder: Path, name: str, card: ModelCard) -> bytes:
+    """Return a file's bytes, which are those that were written.
+
+    Raises:
+        ModelError: the file is missing or was altered.
+    """
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise ModelError(f"Expected {name!r} in {str(folder)!r}; it is missing: {error.strerror}.") from error
+    expected = card.files.get(name)
+    if _sha256(content) != expected:
+        raise ModelError(
+            f"Expected {name!r} in {str(folder)!r} to have the sha256 {expected}; it has {_sha256(content)}: it was "
+            "altered or damaged. Copy the model folder again from where it was trained."
+        )
+    return content
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

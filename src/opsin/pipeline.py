@@ -1,0 +1,75 @@
+"""From stored pixels to the batches that a network is trained on."""
+
+import keras
+import numpy as np
+
+from opsin.augmentation.augmenter import Augmenter
+from opsin.data.store import StoredImages
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """Shuffled, augmented batches; everything random is a pure function of (seed, epoch).
+
+    Each batch is a triple: images float32 (N, h, w, c), 0 to 255; targets int32 (N,), or float32 (N, k) where
+    pictures are mixed; sample weights float32 (N,).
+
+    Args:
+        images: the training pictures.
+        augmenter: what is done to them; it holds the seed.
+        batch_size: pictures a batch; the last one of an epoch may be smaller.
+        class_weights: float (k,), the weight of each class in the loss, 1 on average over pictures.
+        workers: threads that prepare batches ahead.
+    """
+
+    def __init__(
+        self,
+        images: StoredImages,
+        augmenter: Augmenter,
+        batch_size: int,
+        *,
+        class_weights: np.ndarray,
+        workers: int = 1,
+    ):
+        super().__init__(workers=workers, max_queue_size=8)
+        self.images = images
+        self.augmenter = augmenter
+        self.batch_size = batch_size
+        self.class_weights = np.asarray(class_weights, dtype=np.float32)
+        self.labels = images.dataset.labels
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Set which epoch the batches are of; its order is drawn from (seed, epoch) alone."""
+        self.epoch = epoch
+        seeds = np.random.SeedSequence([self.augmenter.seed, epoch])
+        self.order = np.random.Generator(np.random.PCG64(seeds)).permutation(len(self.images))
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        positions = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        images = self.augmenter.augment_batch(self.images.read(positions), epoch=self.epoch, indices=positions)
+        labels = self.labels[positions]
+        if not (self.augmenter.policy.mixup or self.augmenter.policy.cutmix):
+            return images, labels, self.class_weights[labels]
+        targets = np.eye(len(self.class_weights), dtype=np.float32)[labels]
+        images, targets = self.augmenter.mix_batch(images, targets, epoch=self.epoch, batch=batch)
+        return images, targets, targets @ self.class_weights
+
+
+class PlainBatches(keras.utils.PyDataset):
+    """Batches in order, as they are: images float32 (N, h, w, c), 0 to 255, and labels int32 (N,)."""
+
+    def __init__(self, images: StoredImages, batch_size: int):
+        super().__init__(workers=1, max_queue_size=4)
+        self.images = images
+        self.labels = images.dataset.labels
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+        return self.images.read(part).astype(np.float32), self.labels[part]

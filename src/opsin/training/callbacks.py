@@ -1,0 +1,177 @@
+"""What happens around Keras's steps and epochs: the rate, the seeds, the memory, the events, stopping."""
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import keras
+import numpy as np
+
+from opsin.errors import TrainingError
+from opsin.pipeline import TrainingBatches
+from opsin.training.checkpoint import save_best, save_last
+from opsin.training.config import TrainConfig
+from opsin.training.run_folder import CHECKPOINT, RunFolder
+from opsin.training.schedules import Schedule, rate_at
+from opsin.training.state import TrainingState
+
+SECONDS_BETWEEN_STEP_EVENTS = 0.25
+
+
+class StoppedByUser(Exception):  # noqa: N818 - no error, a way out of Keras's loop
+    """The user asked for an end before the training had come to its own."""
+
+
+class StopRequest:
+    """Turns the first Ctrl-C (or SIGTERM) into a request to stop; the second one stops at once."""
+
+    def __init__(self, run: RunFolder):
+        self.run = run
+        self.made = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator["StopRequest"]:
+        """Listen for signals while the block runs (only Python's main thread can)."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self._take) for number in signals]
+        try:
+            yield self
+        finally:
+            for number, handler in zip(signals, before, strict=True):
+                signal.signal(number, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        self.made = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.run.emit("stopping", text="Stopping and keeping the best model; Ctrl-C again to stop at once.")
+
+
+class LearningRate(keras.callbacks.Callback):
+    """Sets the optimizer's rate before each step, as a pure function of the step and the state."""
+
+    def __init__(self, config: TrainConfig, schedule: Schedule, state: TrainingState, steps_per_epoch: int):
+        super().__init__()
+        self.config = config
+        self.schedule = schedule
+        self.state = state
+        self.steps_per_epoch = steps_per_epoch
+        warmup = 0 if config.schedule == "one-cycle" else round(config.warmup_epochs * steps_per_epoch)
+        # At least half of the steps are left to the schedule itself.
+        self.warmup_steps = min(warmup, config.epochs * steps_per_epoch // 2)
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Remember which epoch the steps are of."""
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Set the rate of this step."""
+        fraction = rate_at(
+            self.epoch * self.steps_per_epoch + batch,
+            steps=self.config.epochs * self.steps_per_epoch,
+            warmup_steps=self.warmup_steps,
+            schedule=self.schedule,
+        )
+        self.model.optimizer.learning_rate = self.config.learning_rate * fraction * self.state.rate_factor
+
+
+class EpochSeeds(keras.callbacks.Callback):
+    """Sets everything random to what (seed, epoch) says, so that an epoch does not depend on those before."""
+
+    def __init__(self, batches: TrainingBatches, seed: int):
+        super().__init__()
+        self.batches = batches
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Set the order of the pictures and the state of every random layer."""
+        self.batches.start_epoch(epoch)
+        generators = [v for v in self.model.variables if v.name == "seed_generator_state"]
+        for number, variable in enumerate(generators):
+            words = np.random.SeedSequence([self.seed, epoch, number]).generate_state(2)
+            variable.assign(words.astype("uint32"))
+
+
+class Events(keras.callbacks.Callback):
+    """Tells the run folder how it goes, and stops when asked to or when the loss is no number."""
+
+    def __init__(self, run: RunFolder, config: TrainConfig, steps_per_epoch: int, stop: StopRequest):
+        super().__init__()
+        self.run = run
+        self.config = config
+        self.steps_per_epoch = steps_per_epoch
+        self.stop = stop
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Emit `epoch_started`."""
+        self.epoch = epoch + 1
+        self.last_event = time.monotonic()
+        self.run.emit("epoch_started", epoch=self.epoch, epochs=self.config.epochs, steps=self.steps_per_epoch)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Emit `step`, a few times a second."""
+        self._leave_if_asked()
+        now = time.monotonic()
+        if now - self.last_event < SECONDS_BETWEEN_STEP_EVENTS:
+            return
+        self.last_event = now
+        _require_finite(logs["loss"], self.epoch)
+        self.run.emit("step", epoch=self.epoch, step=batch + 1, loss=float(logs["loss"]), accuracy=float(logs["accuracy"]))
+
+    def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Leave in the middle of validation too, if asked to."""
+        self._leave_if_asked()
+
+    def _leave_if_asked(self) -> None:
+        if self.stop.made:
+            raise StoppedByUser
+
+
+class Memory(keras.callbacks.Callback):
+    """Takes each finished epoch in: history, best weights, checkpoint, early stopping."""
+
+    def __init__(self, run: RunFolder, config: TrainConfig, state: TrainingState):
+        super().__init__()
+        self.run = run
+        self.config = config
+        self.state = state
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write down the epoch, and stop if patience is at its end."""
+        _require_finite(logs["loss"], epoch + 1)
+        _require_finite(logs["val_loss"], epoch + 1)
+        row = {
+            "epoch": epoch + 1,
+            "seconds": round(time.monotonic() - self.started, 3),
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            **{name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")},
+        }
+        folder = self.run / CHECKPOINT
+        improved = self.state.finish_epoch(row, self.config)
+        if improved:
+            save_best(folder, self.model, self.state)
+        save_last(folder, self.model, self.state)
+        self.run.write_history(self.state.history)
+        self.run.emit("epoch_ended", epochs=self.config.epochs, improved=improved, **row)
+        if self.state.out_of_patience(self.config):
+            self.model.stop_training = True
+
+
+def _require_finite(loss: float, epoch: int) -> None:
+    if not math.isfinite(float(loss)):
+        raise TrainingError(
+            f"Expected the loss to be a number; in epoch {epoch} it became {float(loss)}. Training was stopped. "
+            "Try a learning rate ten times lower (--learning-rate), a longer --warmup-epochs, or "
+            "--precision float32 on a GPU."
+        )

@@ -1,0 +1,169 @@
+"""`TrainConfig`: everything that decides how a network is trained, in one flat, frozen place."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opsin.architectures import ARCHITECTURES
+from opsin.atomic import write_text
+from opsin.augmentation.policies import POLICIES
+from opsin.catalog import choose, require
+from opsin.errors import UsageError
+from opsin.images.color import COLORS
+from opsin.images.preprocess import FITS, RESAMPLES
+
+AUTO = "auto"
+
+OPTIMIZERS = {
+    "adam": "keras.optimizers:Adam",
+    "adamw": "keras.optimizers:AdamW",
+    "sgd-nesterov": "keras.optimizers:SGD",
+}
+
+SCHEDULES = {
+    "constant": "opsin.training.schedules:constant",
+    "cosine": "opsin.training.schedules:cosine",
+    "one-cycle": "opsin.training.schedules:one_cycle",
+    "reduce-on-plateau": "opsin.training.schedules:constant",
+}
+
+MONITORS = ("val_accuracy", "val_loss")
+CLASS_WEIGHTS = ("none", "auto")
+PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; every field has a default, `auto` is decided by the data and the machine.
+
+    Args:
+        architecture: a name of `opsin archs`, `FILE.py:function` for your own, or `auto`.
+        image_size: height and width of the network's input in pixels; 0 lets architecture and data decide.
+        fit: how a picture is brought to that size: `stretch`, `crop` or `pad`.
+        color: `rgb`, `gray`, `hsv`, `lab`, or `auto` for what the architecture was drawn for.
+        resample: the filter that pictures are resized with.
+        augment: the augmentation policy, or `auto` for `standard`.
+        epochs: the most epochs.
+        batch_size: pictures a step.
+        optimizer: `adam`, `adamw` or `sgd-nesterov`.
+        learning_rate: its highest value; 0 for what suits the optimizer.
+        weight_decay: decoupled weight decay (not with `adam`).
+        schedule: `constant`, `cosine`, `one-cycle` or `reduce-on-plateau`.
+        warmup_epochs: epochs over which the rate rises linearly from 0 (not with `one-cycle`); may be a fraction.
+        label_smoothing: share of each target that is spread over all classes, from 0 to below 1.
+        class_weights: `auto` weighs classes against their frequency if the data is imbalanced; `none` never.
+        monitor: what tells the best epoch, `val_accuracy` (ties go to the lower loss) or `val_loss`.
+        patience: stop after so many epochs without improvement; 0 never stops early.
+        plateau_patience: with `reduce-on-plateau`, halve the rate after so many epochs without improvement.
+        val: fraction of the pictures for validation.
+        test: fraction of the pictures held out for the report.
+        seed: the same seed on the same CPU gives the same network, bit for bit.
+        precision: arithmetic of training: `auto` is mixed_float16 on a GPU and float32 elsewhere.
+        tensorboard: also write TensorBoard logs into the run folder.
+        cache: keep decoded pictures for the next run.
+        cache_limit_gb: the room, in GiB, that all kept pictures together may take.
+
+    Raises:
+        UsageError: a value is not what its field takes.
+    """
+
+    architecture: str = AUTO
+    image_size: int = 0
+    fit: str = "stretch"
+    color: str = AUTO
+    resample: str = "bilinear"
+    augment: str = AUTO
+    epochs: int = 30
+    batch_size: int = 64
+    optimizer: str = "adamw"
+    learning_rate: float = 0.0
+    weight_decay: float = 0.0001
+    schedule: str = "cosine"
+    warmup_epochs: float = 1.0
+    label_smoothing: float = 0.0
+    class_weights: str = AUTO
+    monitor: str = "val_accuracy"
+    patience: int = 10
+    plateau_patience: int = 5
+    val: float = 0.15
+    test: float = 0.15
+    seed: int = 0
+    precision: str = AUTO
+    tensorboard: bool = False
+    cache: bool = True
+    cache_limit_gb: float = 20.0
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _require_type(field.name, getattr(self, field.name), type(field.default))
+        if ".py:" not in self.architecture:
+            choose("architecture", self.architecture, [AUTO, *ARCHITECTURES])
+        choose("fit", self.fit, FITS)
+        choose("color", self.color, [AUTO, *COLORS])
+        choose("resample", self.resample, RESAMPLES)
+        choose("augment", self.augment, [AUTO, *POLICIES])
+        choose("optimizer", self.optimizer, OPTIMIZERS)
+        choose("schedule", self.schedule, SCHEDULES)
+        choose("class_weights", self.class_weights, CLASS_WEIGHTS)
+        choose("monitor", self.monitor, MONITORS)
+        choose("precision", self.precision, PRECISIONS)
+        for name, (low, high, what) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UsageError(f"Expected {name} {what}; received {value}.")
+
+    def replace(self, **changes: Any) -> "TrainConfig":
+        """Return a copy with some fields changed.
+
+        Raises:
+            UsageError: there is no such field, or the value is not what it takes.
+        """
+        for name in changes:
+            choose("setting", name, [field.name for field in dataclasses.fields(self)])
+        return dataclasses.replace(self, **changes)
+
+    def save_toml(self, path: str | Path) -> None:
+        """Write all settings as TOML; `from_toml` takes them back."""
+        write_text(path, require("tomli_w", "writing TOML").dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> "TrainConfig":
+        """Read settings from TOML; what it leaves out has its default.
+
+        Raises:
+            UsageError: there is no such file, it is not TOML, or a setting is unknown or wrong.
+        """
+        path = Path(path)
+        try:
+            settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"Expected a TOML file of settings at {str(path)!r}: {error.strerror}.") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"Expected TOML in {str(path)!r}; it cannot be read: {error}.") from error
+        return cls().replace(**settings)
+
+
+_RANGES = {
+    "image_size": (0, 8192, "from 1 to 8192 pixels (or 0: as the architecture and the data suggest)"),
+    "epochs": (1, 100_000, "of at least 1"),
+    "batch_size": (1, 65_536, "from 1 to 65536"),
+    "learning_rate": (0.0, 100.0, "above 0 (or 0: what suits the optimizer) and at most 100"),
+    "weight_decay": (0.0, 1.0, "from 0 to 1"),
+    "warmup_epochs": (0.0, 100_000.0, "of at least 0"),
+    "label_smoothing": (0.0, 0.99, "from 0 to 0.99"),
+    "patience": (0, 100_000, "of at least 0"),
+    "plateau_patience": (1, 100_000, "of at least 1"),
+    "val": (0.01, 0.9, "from 0.01 to 0.9"),
+    "test": (0.0, 0.9, "from 0 to 0.9"),
+    "seed": (0, 2**31 - 1, "from 0 to 2147483647"),
+    "cache_limit_gb": (0.0, 1e6, "of at least 0"),
+}
+
+
+def _require_type(name: str, value: Any, kind: type) -> None:
+    # A whole number is fine where a fraction is expected; True is not fine where a number is.
+    allowed = (int, float) if kind is float else kind
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+        raise UsageError(f"Expected {name} to be of type {kind.__name__}; received {value!r}.")

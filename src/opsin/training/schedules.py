@@ -1,0 +1,55 @@
+"""Learning-rate schedules: the rate, as a fraction of its highest value, at each point of training."""
+
+import math
+from collections.abc import Callable
+
+Schedule = Callable[[float], float]
+
+ONE_CYCLE_RISE = 0.25
+ONE_CYCLE_START = 1 / 25
+ONE_CYCLE_END = 1 / 2500
+
+
+def constant(progress: float) -> float:
+    """Return 1 whatever the progress, a fraction from 0 to 1 of all steps."""
+    return 1.0
+
+
+def cosine(progress: float) -> float:
+    """Fall from 1 to 0 along half a cosine (Loshchilov & Hutter 2016, arXiv 1608.03983, equation 5).
+
+    >>> cosine(0.0), round(cosine(0.5), 6), round(cosine(1.0), 6)
+    (1.0, 0.5, 0.0)
+    """
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def one_cycle(progress: float) -> float:
+    """Rise from 1/25 to 1 over the first quarter, then fall to 1/2500 (Smith 2018, arXiv 1803.09820, section 4).
+
+    Both ways along half a cosine, where the paper's are straight.
+
+    >>> one_cycle(0.0), one_cycle(0.25), one_cycle(1.0)
+    (0.04, 1.0, 0.0004)
+    """
+    if progress < ONE_CYCLE_RISE:
+        return 1 - (1 - ONE_CYCLE_START) * cosine(progress / ONE_CYCLE_RISE)
+    fall = cosine((progress - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE))
+    return ONE_CYCLE_END + (1 - ONE_CYCLE_END) * fall
+
+
+def rate_at(step: int, *, steps: int, warmup_steps: int, schedule: Schedule) -> float:
+    """Return the learning rate at a step as a fraction of its highest value.
+
+    Args:
+        step: number of the step, from 0.
+        steps: how many there are in all.
+        warmup_steps: the first steps, over which the rate rises linearly from near 0.
+        schedule: what follows; it sees the progress, from 0 to 1, of the steps after the warm-up.
+
+    >>> [rate_at(step, steps=6, warmup_steps=2, schedule=constant) for step in range(4)]
+    [0.5, 1.0, 1.0, 1.0]
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return schedule((step - warmup_steps) / max(1, steps - warmup_steps))

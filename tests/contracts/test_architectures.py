@@ -1,0 +1,185 @@
+"""What every network of the catalogue must hold to; a new entry passes through all of it by being listed."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from opsin.architectures import ARCHITECTURES, Architecture, build_network
+from opsin.architectures.pretrained_entries import PRETRAINED
+from opsin.architectures.scratch_entries import SCRATCH
+from opsin.errors import UsageError
+
+CLASS_COUNT = 3
+PICTURE_COUNT = 8
+SLOW_SCRATCH = {"alexnet", "vgg11", "vgg13", "resnet34", "resnet56", "resnet164"}
+SMALLEST_OF_FAMILY = {
+    "mobilenet",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "efficientnet_b0",
+    "efficientnet_v2_b0",
+    "resnet50",
+    "resnet50_v2",
+    "densenet121",
+    "vgg16",
+    "inception_v3",
+    "xception",
+    "nasnet_mobile",
+    "convnext_tiny",
+}
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    if name in SLOW_SCRATCH or name in SMALLEST_OF_FAMILY:
+        return [pytest.mark.slow]
+    return [] if name in SCRATCH else [pytest.mark.exhaustive]
+
+
+@dataclass
+class Case:
+    """One network, built once for all tests, for oblong pictures of the least height it takes."""
+
+    name: str
+    architecture: Architecture
+    network: keras.Model
+    images: np.ndarray
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return self.images.shape[1:]
+
+
+def _small_shape(name: str) -> tuple[int, int, int]:
+    architecture = ARCHITECTURES[name]
+    return (architecture.least_size, architecture.least_size + 9, architecture.input_shape[2])
+
+
+def _build(name: str) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return build_network(name, _small_shape(name), CLASS_COUNT)
+
+
+def _draw(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape).astype("float32")
+
+
+def _logits(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    return keras.ops.convert_to_numpy(network(images, training=False))
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=_marks(name)) for name in ARCHITECTURES])
+def case(request):
+    keras.utils.clear_session()
+    name = request.param
+    images = _draw((PICTURE_COUNT, *_small_shape(name)))
+    yield Case(name, ARCHITECTURES[name], _build(name), images)
+    keras.utils.clear_session()
+
+
+def test_it_turns_pictures_into_one_finite_logit_a_class(case):
+    logits = _logits(case.network, case.images)
+
+    assert logits.shape == (PICTURE_COUNT, CLASS_COUNT)
+    assert logits.dtype == np.float32
+    assert np.isfinite(logits).all()
+
+
+def test_its_ends_carry_the_names_that_others_look_for(case):
+    (image,) = case.network.inputs
+    logits = case.network.get_layer("logits")
+
+    assert (image.name, image.dtype, image.shape) == ("image", "float32", (None, *case.input_shape))
+    assert logits.dtype_policy.name == "float32"
+    assert logits.activation is keras.activations.linear
+    assert case.network.output is logits.output
+
+
+def test_what_enters_its_last_layer_is_named_features(case):
+    features = keras.Model(case.network.input, case.network.get_layer("features").output)(case.images)
+    kernel, bias = case.network.get_layer("logits").get_weights()
+
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(features) @ kernel + bias,
+        _logits(case.network, case.images),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_it_scales_pixels_before_its_first_convolution(case):
+    operations = case.network.operations
+    first_convolution = next(i for i, step in enumerate(operations) if isinstance(step, keras.layers.Conv2D))
+    scalings = (keras.layers.Rescaling, keras.layers.Normalization)
+
+    assert any(isinstance(step, scalings) for step in operations[:first_convolution])
+
+
+def test_it_is_flat_and_made_of_stock_keras_only(case):
+    assert not [layer.name for layer in case.network.layers if isinstance(layer, keras.Model)]
+    assert {type(step).__module__.split(".")[0] for step in case.network.operations} == {"keras"}
+
+
+def test_a_gradient_reaches_every_weight(case):
+    labels = np.arange(PICTURE_COUNT) % CLASS_COUNT
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    weights = case.network.trainable_variables
+
+    with tf.GradientTape() as tape:
+        value = loss(labels, case.network(case.images, training=True))
+    gradients = tape.gradient(value, [weight.value for weight in weights])
+
+    # A bias before batch normalisation is subtracted with the mean: its gradient is zero, and rightly so.
+    unreached = [
+        weight.path
+        for weight, gradient in zip(weights, gradients, strict=True)
+        if gradient is None or (weight.name != "bias" and not np.any(gradient))
+    ]
+    assert unreached == []
+
+
+def test_it_saves_and_opens_identically(case, tmp_path):
+    case.network.save(tmp_path / "model.keras")
+
+    opened = keras.models.load_model(tmp_path / "model.keras")
+
+    np.testing.assert_array_equal(_logits(opened, case.images), _logits(case.network, case.images))
+
+
+def test_the_same_seed_gives_the_same_weights(case):
+    # Statistics of batch normalisation moved in the gradient test; what is drawn at the start did not.
+    again = _build(case.name)
+
+    for first, second in zip(case.network.trainable_weights, again.trainable_weights, strict=True):
+        assert keras.ops.all(keras.ops.equal(first, second)), first.path
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_pictures_below_its_least_size_are_refused_with_that_size(name):
+    least = ARCHITECTURES[name].least_size
+
+    with pytest.raises(UsageError, match=rf"at least {least}x{least} .* received {least}x{least - 1}\. Use"):
+        build_network(name, (least, least - 1, 3), CLASS_COUNT)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_single_class_is_refused(name):
+    with pytest.raises(UsageError, match=r"at least 2 classes .* received 1"):
+        build_network(name, ARCHITECTURES[name].input_shape, 1)
+
+
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_a_graph_of_keras_applications_refuses_gray_pictures(name):
+    with pytest.raises(UsageError, match=r"3 channels \(RGB\) .* received 1"):
+        build_network(name, (331, 331, 1), CLASS_COUNT)
+
+
+@pytest.mark.parametrize("name", sorted(set(SCRATCH) - SLOW_SCRATCH))
+def test_our_own_networks_take_any_number_of_channels(name):
+    size = ARCHITECTURES[name].least_size
+
+    network = build_network(name, (size, size, 5), CLASS_COUNT)
+
+    assert network.input.shape == (None, size, size, 5)
