@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 # Digits are small, grey, and not to be mirrored.
-TRAINING = ("--arch", "digit_cnn", "--augment", "characters", "--epochs", "15")
+TRAINING = ("--arch", "digit_cnn", "--augment", "characters", "--epochs", "20", "--batch-size", "32", "--learning-rate", "0.002")
 PREDICTED = 5
 
 

@@ -1,5 +1,6 @@
 """The front door: the commands, and what becomes of errors."""
 
+import faulthandler
 import os
 import sys
 
@@ -44,12 +45,25 @@ def _options(
     pass
 
 
+def _hush_native_libraries() -> None:
+    """Keep stderr for our own messages: TensorFlow and LiteRT greet there from C++, whatever they are told."""
+    try:
+        ours = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8")
+    except OSError:
+        return  # The command was started without a stderr.
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    sys.stderr = ours
+    # A crash in native code must not go unseen.
+    faulthandler.enable(ours)
+
+
 def main() -> None:
     """Run the command line."""
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
-    # TensorFlow reads this when it is loaded; its greetings are not about the user's pictures.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not debug:
+        _hush_native_libraries()
     # File names need not be valid UTF-8: their bytes go out as they came in.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="surrogateescape")

@@ -39,7 +39,7 @@ def write_model(folder: str | Path, network: "keras.Model", card: ModelCard) -> 
     """
     keras = require("keras", "saving a model")
     # A network that was compiled carries optimizer and loss; a bare one opens in plain Keras.
-    bare = keras.Model(network.inputs, network.outputs, name=network.name)
+    bare = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
     with replacing(folder) as temporary:
         (temporary / GOLDEN).mkdir(parents=True)
         bare.save(temporary / KERAS)

@@ -153,11 +153,29 @@ def open_picture(
     max_pixels: int = MAX_PIXELS,
 ) -> Picture:
     """Do what `decode_image` does, for code that goes on to scale the picture."""
-    path = None if isinstance(source, bytes) else os.fspath(source)
+    with _naming(source), _open(source) as stream:
+        return _read(stream, least_size, background, max_pixels)
+
+
+def picture_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return the upright picture's (height, width) in pixels, from its header; nothing is decoded.
+
+    Raises:
+        PictureError: the header cannot be read.
+    """
+    with _naming(source), _open(source) as stream:
+        _, image = _open_header(stream, max_pixels)
+        size = image.height, image.width
+        return size[::-1] if _orientation(image) in _LYING else size
+
+
+@contextlib.contextmanager
+def _naming(source: Source) -> Iterator[None]:
+    """Let a `PictureError` say which file it is about."""
     try:
-        with _open(source) as stream:
-            return _read(stream, least_size, background, max_pixels)
+        yield
     except PictureError as error:
+        path = None if isinstance(source, bytes) else os.fspath(source)
         raise PictureError(error.reason, path) from error.__cause__
 
 
@@ -223,14 +241,7 @@ def _open(source: Source) -> BinaryIO:
 def _read(
     stream: BinaryIO, least_size: tuple[int, int] | None, background: Colour, max_pixels: int
 ) -> Picture:
-    _silence_pillow()
-    name = _format_of(stream)
-    with _saying_why(name, max_pixels):
-        image = resolve(FORMATS[name].reader)(stream)
-    if image.width * image.height > max_pixels:
-        raise PictureError(
-            f"it has {image.width} x {image.height} pixels; at most {max_pixels:,} are read. Save it smaller"
-        )
+    name, image = _open_header(stream, max_pixels)
     with _saying_why(name, max_pixels):
         covered = _shrink(image, least_size) if least_size and name == "JPEG" else None
         image.load()
@@ -245,6 +256,19 @@ def _read(
     left = image.width - width if orientation in _LAST_AT_LEFT else 0
     top = image.height - height if orientation in _LAST_AT_TOP else 0
     return Picture(image, (left, top, left + width, top + height))
+
+
+def _open_header(stream: BinaryIO, max_pixels: int) -> tuple[str, Image.Image]:
+    """Return the format's name and the picture, of which no pixel is decoded yet."""
+    _silence_pillow()
+    name = _format_of(stream)
+    with _saying_why(name, max_pixels):
+        image = resolve(FORMATS[name].reader)(stream)
+    if image.width * image.height > max_pixels:
+        raise PictureError(
+            f"it has {image.width} x {image.height} pixels; at most {max_pixels:,} are read. Save it smaller"
+        )
+    return name, image
 
 
 def _shrink(image: Image.Image, least_size: tuple[int, int]) -> tuple[float, float]:

@@ -42,7 +42,7 @@ def with_features(network: "keras.Model") -> "keras.Model":  # noqa: F821
     """
     keras = require("keras", "running a network")
     logits = network.outputs[0]
-    return keras.Model(network.inputs, [logits, _features(keras, network)])
+    return keras.Model(network.inputs[0], [logits, _features(keras, network)])
 
 
 def _features(keras: object, network: "keras.Model") -> "keras.KerasTensor":  # noqa: F821
