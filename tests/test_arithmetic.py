@@ -195,9 +195,7 @@ def test_a_separable_convolution_costs_one_part_in_channels_and_one_in_kernel_ar
 def test_parameters_are_those_that_keras_counts(image):
     layers = pytest.importorskip("keras").layers
     counted = {
-        layers.Conv2D(6, (3, 2), groups=3): convolution_parameters(
-            (3, 2), channels_in=3, channels_out=6, groups=3
-        ),
+        layers.Conv2D(6, (3, 2), groups=3): convolution_parameters((3, 2), channels_in=3, channels_out=6, groups=3),
         layers.DepthwiseConv2D(3, depth_multiplier=2): depthwise_parameters(3, channels=3, multiplier=2),
         layers.SeparableConv2D(5, 3, depth_multiplier=2): separable_parameters(
             3, channels_in=3, channels_out=5, multiplier=2

@@ -134,9 +134,7 @@ def average_pooling(
     return sums / counts
 
 
-def output_size(
-    size: int, kernel: int, *, stride: int = 1, padding: str | int = "valid", dilation: int = 1
-) -> int:
+def output_size(size: int, kernel: int, *, stride: int = 1, padding: str | int = "valid", dilation: int = 1) -> int:
     """Say on how many places along one axis a kernel, or a pooling window, is laid.
 
     `floor((size - kernel + 2 * padding) / stride) + 1`; `"same"` comes to `ceil(size / stride)`.
@@ -264,9 +262,7 @@ def separable_parameters(
     73856
     """
     depthwise = depthwise_parameters(kernel, channels=channels_in, multiplier=multiplier, bias=False)
-    pointwise = convolution_parameters(
-        1, channels_in=channels_in * multiplier, channels_out=channels_out, bias=bias
-    )
+    pointwise = convolution_parameters(1, channels_in=channels_in * multiplier, channels_out=channels_out, bias=bias)
     return depthwise + pointwise
 
 
@@ -310,9 +306,7 @@ def convolution_multiply_adds(
     return weights * places
 
 
-def receptive_field(
-    layers: Iterable[tuple[int, int, int]], *, start: tuple[int, int] = (1, 1)
-) -> tuple[int, int]:
+def receptive_field(layers: Iterable[tuple[int, int, int]], *, start: tuple[int, int] = (1, 1)) -> tuple[int, int]:
     """Say how much of the input one value sees through a chain of layers, along one axis.
 
     Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks" (Distill,

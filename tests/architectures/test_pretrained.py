@@ -28,9 +28,7 @@ def test_a_backbone_has_the_parameters_on_record(name, parameters, frozen):
 
 @pytest.mark.slow
 def test_flattening_convnext_changes_none_of_its_answers():
-    nested = keras.applications.ConvNeXtTiny(
-        include_top=False, weights=None, input_shape=(64, 64, 3), pooling="avg"
-    )
+    nested = keras.applications.ConvNeXtTiny(include_top=False, weights=None, input_shape=(64, 64, 3), pooling="avg")
     images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
 
     flat = flatten(nested)

@@ -329,9 +329,7 @@ def test_the_multiply_adds_of_vgg16_add_up_by_hand():
         ("lenet5", (32, 32, 1), 61_706, 416_520),
     ],
 )
-def test_a_network_of_the_catalogue_is_summarized_with_its_scaling(
-    name, input_shape, parameters, multiply_adds
-):
+def test_a_network_of_the_catalogue_is_summarized_with_its_scaling(name, input_shape, parameters, multiply_adds):
     summary = summarize(build_network(name, input_shape, 10))
     assert (summary.parameters, summary.multiply_adds) == (parameters, multiply_adds)
     assert summary.layers[0].output_shape == input_shape

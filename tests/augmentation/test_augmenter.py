@@ -108,9 +108,7 @@ def test_contrast_and_brightness_are_applied_in_that_order():
 def test_channels_that_are_no_light_keep_their_values(color):
     policy = Policy(brightness=0.5, contrast=0.5, saturation=0.5, hue=90)
 
-    images = Augmenter(policy, seed=0, class_count=2, color=color).augment_batch(
-        IMAGES, epoch=0, indices=INDICES
-    )
+    images = Augmenter(policy, seed=0, class_count=2, color=color).augment_batch(IMAGES, epoch=0, indices=INDICES)
 
     np.testing.assert_array_equal(images, IMAGES)
 

@@ -62,7 +62,4 @@ def test_text_is_never_mirrored(name):
 def test_a_policy_is_described_in_one_line():
     policy = Policy(horizontal_flip=0.5, translation=0.125, fill="constant", fill_value=9)
 
-    assert (
-        describe(policy)
-        == "shift up to 0.125 of each side, mirror left-right (chance 0.5); edges: constant 9"
-    )
+    assert describe(policy) == "shift up to 0.125 of each side, mirror left-right (chance 0.5); edges: constant 9"

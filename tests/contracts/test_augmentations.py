@@ -58,9 +58,7 @@ def test_it_keeps_dtype_shape_and_range(policy, channels, shape, fill):
 def test_it_changes_pixels_where_it_has_a_meaning(name, channels):
     images = pictures(16, 12, channels)
 
-    changed = Augmenter(SETTINGS[name], seed=0, class_count=2).augment_batch(
-        images, epoch=0, indices=np.arange(6)
-    )
+    changed = Augmenter(SETTINGS[name], seed=0, class_count=2).augment_batch(images, epoch=0, indices=np.arange(6))
 
     has_meaning = channels == 3 or name not in COLOUR_ONLY
     assert (changed != images).any() == has_meaning

@@ -23,9 +23,7 @@ def test_colour_is_the_share_of_the_row_and_a_class_without_pictures_has_none():
     np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[0.75, 0.25], [0, 0]])
 
 
-@pytest.mark.parametrize(
-    ("k", "counted", "named"), [(20, True, True), (21, False, True), (120, False, False)]
-)
+@pytest.mark.parametrize(("k", "counted", "named"), [(20, True, True), (21, False, True), (120, False, False)])
 def test_many_classes_lose_their_counts_first_and_then_their_names(k, counted, named):
     counts, labels = texts(confusion_matrix_chart(np.eye(k, dtype=int), [f"name {i}" for i in range(k)]))
     assert (bool(counts), "name 0" in labels) == (counted, named)
@@ -38,9 +36,7 @@ def test_class_names_are_no_formulas_no_markup_and_in_any_script():
         svg = to_svg(confusion_matrix_chart(np.eye(4, dtype=int), names), "Confusion matrix")
 
     root = ElementTree.fromstring(svg)
-    written = [
-        "".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")
-    ]
+    written = ["".join(element.itertext()).strip() for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert set(names) <= set(written)
 
 

@@ -34,9 +34,7 @@ def test_a_grey_picture_keeps_its_values_as_gray():
 
 def test_hsv_of_the_primary_colours():
     primaries = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 128]]], np.uint8)
-    assert convert_color(primaries, "hsv").tolist() == [
-        [[0, 255, 255], [85, 255, 255], [170, 255, 255], [0, 0, 128]]
-    ]
+    assert convert_color(primaries, "hsv").tolist() == [[[0, 255, 255], [85, 255, 255], [170, 255, 255], [0, 0, 128]]]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +59,4 @@ def test_a_wrong_name_lists_the_choices():
 
 
 def test_gray_is_what_pillow_gives():
-    assert np.array_equal(
-        convert_color(IMAGE, "gray")[:, :, 0], np.asarray(Image.fromarray(IMAGE).convert("L"))
-    )
+    assert np.array_equal(convert_color(IMAGE, "gray")[:, :, 0], np.asarray(Image.fromarray(IMAGE).convert("L")))

@@ -29,9 +29,7 @@ def encoded(picture, name, **options):
 
 def smooth(height, width):
     y, x = np.mgrid[:height, :width]
-    return np.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (height + width)], -1).astype(
-        np.uint8
-    )
+    return np.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (height + width)], -1).astype(np.uint8)
 
 
 def noise(height, width, seed=0):
@@ -46,9 +44,7 @@ def turned(orientation):
 
 def png(width, height, depth, colour_type, rows, *chunks):
     def chunk(kind, content):
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
     body = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
@@ -123,8 +119,7 @@ def test_a_damaged_exif_block_neither_stops_the_picture_nor_warns():
     exif = turned(6).tobytes()
     content = encoded(Image.new("RGB", (4, 2), RED), "JPEG", exif=exif[:-8])
     code = (
-        "import sys; from opsin.images.decode import decode_image; "
-        "print(decode_image(sys.stdin.buffer.read()).shape)"
+        "import sys; from opsin.images.decode import decode_image; print(decode_image(sys.stdin.buffer.read()).shape)"
     )
     done = subprocess.run([sys.executable, "-c", code], input=content, capture_output=True, check=True)
     assert (done.stdout.strip(), done.stderr) == (b"(2, 4, 3)", b"")
@@ -197,9 +192,7 @@ def test_transparency_shows_the_background(mode):
     for column, opacity in enumerate((0, 51, 255)):
         picture.putpixel((column, 0), (0, 0, 0, opacity))
     content = encoded(picture.convert(mode), "PNG")
-    assert decode_image(content, background=(100, 200, 50)).tolist() == [
-        [[100, 200, 50], [80, 160, 40], [0, 0, 0]]
-    ]
+    assert decode_image(content, background=(100, 200, 50)).tolist() == [[[100, 200, 50], [80, 160, 40], [0, 0, 0]]]
 
 
 def test_what_is_transparent_is_white_by_default():
@@ -396,9 +389,7 @@ def samples():
 SAMPLES = dict(samples())
 
 
-@pytest.mark.filterwarnings(
-    "ignore::UserWarning:PIL"
-)  # pytest forgets the filter that the first picture sets
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # pytest forgets the filter that the first picture sets
 @settings(max_examples=300, deadline=None)
 @given(
     name=st.sampled_from(sorted(SAMPLES)),

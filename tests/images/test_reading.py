@@ -54,9 +54,7 @@ def test_an_unreadable_picture_gives_its_error_in_its_place(tmp_path):
 @pytest.mark.parametrize("window", [1, 10, 64])
 def test_endless_sources_are_read_a_bounded_number_ahead(window):
     drawn = itertools.count()
-    images = read_images(
-        (grey(next(drawn) % 256) for _ in itertools.count()), RECIPE, window=window, threads=2
-    )
+    images = read_images((grey(next(drawn) % 256) for _ in itertools.count()), RECIPE, window=window, threads=2)
     for expected in range(300):
         assert next(images)[0, 0, 0] == expected % 256
     images.close()

@@ -57,6 +57,4 @@ def _check_request(name: str, input_shape: tuple[int, int, int], class_count: in
         wanted = "3 channels (RGB)" if architecture.needs_rgb else "1 channel or more"
         raise UsageError(f"Expected pictures of {wanted} for {name}; received {channels}. Use color 'rgb'.")
     if class_count < 2:
-        raise UsageError(
-            f"Expected at least 2 classes for {name}; received {class_count}. Add a second class."
-        )
+        raise UsageError(f"Expected at least 2 classes for {name}; received {class_count}. Add a second class.")

@@ -28,9 +28,7 @@ def alexnet(input_shape: tuple[int, int, int], class_count: int) -> keras.Model:
         class_count: k.
     """
     image, x = scaled_image(input_shape, "minus_one_one")
-    x = keras.layers.Conv2D(
-        96, 11, strides=4, activation="relu", kernel_initializer="he_normal", name="conv1"
-    )(x)
+    x = keras.layers.Conv2D(96, 11, strides=4, activation="relu", kernel_initializer="he_normal", name="conv1")(x)
     x = _pool(x, name="pool1")
     x = _pool(_conv(x, 256, 5, name="conv2"), name="pool2")
     x = _conv(x, 384, 3, name="conv3")

@@ -105,9 +105,7 @@ def bottleneck(x: keras.KerasTensor, filters: int, *, name: str, stride: int = 1
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
-def depthwise_norm(
-    x: keras.KerasTensor, *, name: str, stride: int = 1, activation: str = "relu"
-) -> keras.KerasTensor:
+def depthwise_norm(x: keras.KerasTensor, *, name: str, stride: int = 1, activation: str = "relu") -> keras.KerasTensor:
     """3×3 convolution of each channel alone, batch normalisation, activation."""
     x = keras.layers.DepthwiseConv2D(
         3,
@@ -176,9 +174,7 @@ def pooled_head(x: keras.KerasTensor, class_count: int) -> keras.KerasTensor:
 def dense_features(x: keras.KerasTensor, units: int, *, activation: str = "relu") -> keras.KerasTensor:
     """The hidden layer whose answers are the network's `features`, `(N, units)`."""
     initializer = "he_normal" if activation == "relu" else "glorot_uniform"
-    return keras.layers.Dense(units, activation=activation, kernel_initializer=initializer, name="features")(
-        x
-    )
+    return keras.layers.Dense(units, activation=activation, kernel_initializer=initializer, name="features")(x)
 
 
 def wide_head(x: keras.KerasTensor, class_count: int) -> keras.KerasTensor:

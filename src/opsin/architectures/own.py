@@ -39,9 +39,7 @@ def _load_function(reference: str) -> Callable:
     if path.suffix != ".py" or not name:
         raise UsageError(f"Expected a network of one's own as FILE.py:function. Received {reference!r}.")
     if not path.is_file():
-        raise UsageError(
-            f"Expected a Python file at {file!r}; there is none. Check the path in {reference!r}."
-        )
+        raise UsageError(f"Expected a Python file at {file!r}; there is none. Check the path in {reference!r}.")
     function = getattr(_import_file(path), name, None)
     if not callable(function):
         raise UsageError(
@@ -60,9 +58,7 @@ def _import_file(path: Path):
     return module
 
 
-def check_network(
-    network: "keras.Model", input_shape: tuple[int, int, int], class_count: int
-) -> "keras.Model":
+def check_network(network: "keras.Model", input_shape: tuple[int, int, int], class_count: int) -> "keras.Model":
     """Check that a network takes pictures and gives logits.
 
     Args:
@@ -79,9 +75,7 @@ def check_network(
     """
     keras = require("keras", "building a network")
     if not isinstance(network, keras.Model):
-        raise UsageError(
-            f"Expected a keras.Model; received {type(network).__name__}. Return the model itself."
-        )
+        raise UsageError(f"Expected a keras.Model; received {type(network).__name__}. Return the model itself.")
     if not getattr(network, "inputs", None):
         raise UsageError(
             f"Expected a built functional or Sequential model; received {type(network).__name__} "
@@ -96,9 +90,7 @@ def check_network(
 def _check_input(network: "keras.Model", input_shape: tuple[int, int, int]):
     shapes = [tuple(tensor.shape) for tensor in network.inputs]
     fits = len(shapes) == 1 and len(shapes[0]) == 4
-    if not fits or any(
-        has not in (None, wants) for has, wants in zip(shapes[0][1:], input_shape, strict=True)
-    ):
+    if not fits or any(has not in (None, wants) for has, wants in zip(shapes[0][1:], input_shape, strict=True)):
         raise UsageError(
             f"Expected a network with one input of shape {(None, *input_shape)}; received {shapes}. "
             f"Begin it with keras.Input({tuple(input_shape)})."

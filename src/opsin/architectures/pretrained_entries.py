@@ -23,12 +23,8 @@ def _entry(
 
 
 PRETRAINED = {
-    "mobilenet": _entry(
-        "MobileNet", "MobileNet (Howard 2017): depthwise-separable blocks", pixels="minus_one_one"
-    ),
-    "mobilenet_v2": _entry(
-        "MobileNetV2", "MobileNetV2 (Sandler 2018): inverted residuals", pixels="minus_one_one"
-    ),
+    "mobilenet": _entry("MobileNet", "MobileNet (Howard 2017): depthwise-separable blocks", pixels="minus_one_one"),
+    "mobilenet_v2": _entry("MobileNetV2", "MobileNetV2 (Sandler 2018): inverted residuals", pixels="minus_one_one"),
     "mobilenet_v3_small": _entry(
         "MobileNetV3Small",
         "MobileNetV3 small (Howard 2019): inverted residuals with squeeze-and-excite",
@@ -132,15 +128,9 @@ PRETRAINED = {
     "resnet50": _entry("ResNet50", "ResNet-50 (He 2015): bottlenecks", pixels="centered_bgr"),
     "resnet101": _entry("ResNet101", "ResNet-101 (He 2015): bottlenecks", pixels="centered_bgr"),
     "resnet152": _entry("ResNet152", "ResNet-152 (He 2015): bottlenecks", pixels="centered_bgr"),
-    "resnet50_v2": _entry(
-        "ResNet50V2", "ResNet-50 with normalisation first (He 2016)", pixels="minus_one_one"
-    ),
-    "resnet101_v2": _entry(
-        "ResNet101V2", "ResNet-101 with normalisation first (He 2016)", pixels="minus_one_one"
-    ),
-    "resnet152_v2": _entry(
-        "ResNet152V2", "ResNet-152 with normalisation first (He 2016)", pixels="minus_one_one"
-    ),
+    "resnet50_v2": _entry("ResNet50V2", "ResNet-50 with normalisation first (He 2016)", pixels="minus_one_one"),
+    "resnet101_v2": _entry("ResNet101V2", "ResNet-101 with normalisation first (He 2016)", pixels="minus_one_one"),
+    "resnet152_v2": _entry("ResNet152V2", "ResNet-152 with normalisation first (He 2016)", pixels="minus_one_one"),
     "densenet121": _entry(
         "DenseNet121", "DenseNet-121 (Huang 2016): each layer sees all before it", pixels="standardized"
     ),

@@ -37,9 +37,7 @@ def resnet(input_shape: tuple[int, int, int], class_count: int, *, depth: int) -
         class_count: k.
         depth: layers with weights; a key of `BLOCKS`.
     """
-    return _residual_network(
-        input_shape, class_count, blocks=BLOCKS[depth], use_bias=False, name=f"resnet{depth}"
-    )
+    return _residual_network(input_shape, class_count, blocks=BLOCKS[depth], use_bias=False, name=f"resnet{depth}")
 
 
 def simple_resnet(input_shape: tuple[int, int, int], class_count: int) -> keras.Model:

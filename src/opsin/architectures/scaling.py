@@ -48,9 +48,7 @@ SCALINGS = {
 }
 
 
-def scaled_image(
-    input_shape: tuple[int, int, int], pixels: str
-) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+def scaled_image(input_shape: tuple[int, int, int], pixels: str) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Start a network.
 
     Args:

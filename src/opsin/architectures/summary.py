@@ -186,9 +186,7 @@ class _Trace:
 
     def _follow(self, graph: "keras.Function", tensors: list) -> list:
         # Keras has no public way to walk a graph; calling the layers would add to the user's model.
-        return graph._run_through_graph(
-            tensors, operation_fn=lambda operation: functools.partial(self._use, operation)
-        )
+        return graph._run_through_graph(tensors, operation_fn=lambda operation: functools.partial(self._use, operation))
 
     def _use(self, operation: "keras.Operation", *args: Any, **kwargs: Any) -> Any:
         import keras
@@ -283,9 +281,7 @@ def _seen(fields: list[_Field], operation: "keras.Operation", keeps_size: bool) 
 
     field, windows = _longest(fields), _windows(operation)
     if field and windows:
-        return tuple(
-            receptive_field([window], start=axis) for window, axis in zip(windows, field, strict=True)
-        )
+        return tuple(receptive_field([window], start=axis) for window, axis in zip(windows, field, strict=True))
     borders = isinstance(operation, layers.ZeroPadding2D | layers.Cropping2D | layers.CenterCrop)
     return field if keeps_size or borders else None
 
@@ -301,9 +297,7 @@ def _windows(operation: "keras.Operation") -> list[tuple] | None:
             settings = operation.pool_size, operation.strides, (1, 1)
         case layers.Conv2DTranspose():
             axes = zip(operation.kernel_size, operation.strides, operation.dilation_rate, strict=True)
-            return [
-                (math.ceil((gap * (size - 1) + 1) / step), Fraction(1, step), 1) for size, step, gap in axes
-            ]
+            return [(math.ceil((gap * (size - 1) + 1) / step), Fraction(1, step), 1) for size, step, gap in axes]
         case layers.UpSampling2D(interpolation="nearest" | "bilinear"):
             reach = 1 if operation.interpolation == "nearest" else 2
             return [(reach, Fraction(1, step), 1) for step in operation.size]

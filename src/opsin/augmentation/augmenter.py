@@ -81,9 +81,7 @@ class Augmenter:
         changed = np.empty(images.shape, dtype=np.float32)
         for position, image in enumerate(images):
             if places is not None:
-                image = resample(
-                    image, places[position], fill=self.policy.fill, fill_value=self.policy.fill_value
-                )
+                image = resample(image, places[position], fill=self.policy.fill, fill_value=self.policy.fill_value)
             if values is not None:
                 image = recolor(image, values[position])
             changed[position] = image

@@ -40,9 +40,7 @@ def cutmix(
     return mixed, blend(targets, targets[partners], share)
 
 
-def cutmix_box(
-    generator: np.random.Generator, share: float, height: int, width: int
-) -> tuple[int, int, int, int]:
+def cutmix_box(generator: np.random.Generator, share: float, height: int, width: int) -> tuple[int, int, int, int]:
     """Return top, left, bottom, right (the first outside) of a box about a random pixel, cut off at the edge.
 
     Before that, it has the picture's proportions and the fraction 1 - share of its area.

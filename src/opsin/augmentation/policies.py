@@ -68,9 +68,7 @@ class Policy:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             if field.metadata:
-                _check_number(
-                    field.name, getattr(self, field.name), field.metadata["low"], field.metadata["high"]
-                )
+                _check_number(field.name, getattr(self, field.name), field.metadata["low"], field.metadata["high"])
         _check_number("fill_value", self.fill_value, 0, 255)
         choose("fill", self.fill, FILLS)
 

@@ -86,7 +86,5 @@ def _looked_at(along_x: float, along_y: float, offset: float, height: int, width
 
 def _interpolated(box: np.ndarray, coefficients: tuple[float, ...], height: int, width: int) -> np.ndarray:
     picture = Image.fromarray(box[:, :, 0] if box.shape[2] == 1 else box)
-    moved = picture.transform(
-        (width, height), Image.Transform.AFFINE, coefficients, resample=Image.Resampling.BILINEAR
-    )
+    moved = picture.transform((width, height), Image.Transform.AFFINE, coefficients, resample=Image.Resampling.BILINEAR)
     return np.asarray(moved).reshape(height, width, box.shape[2])

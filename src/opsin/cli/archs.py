@@ -4,6 +4,8 @@ import json
 
 import typer
 
+EXAMPLES = ("opsin archs", "opsin archs --json")
+
 
 def archs(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),

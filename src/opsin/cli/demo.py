@@ -5,8 +5,21 @@ from pathlib import Path
 
 import typer
 
+EXAMPLES = ("opsin demo", "opsin demo --out digits-demo")
+
 # Digits are small, grey, and not to be mirrored.
-TRAINING = ("--arch", "digit_cnn", "--augment", "characters", "--epochs", "20", "--batch-size", "32", "--learning-rate", "0.002")
+TRAINING = (
+    "--arch",
+    "digit_cnn",
+    "--augment",
+    "characters",
+    "--epochs",
+    "20",
+    "--batch-size",
+    "32",
+    "--learning-rate",
+    "0.002",
+)
 PREDICTED = 5
 
 
@@ -14,10 +27,7 @@ def demo(
     out: Path = typer.Option(Path("opsin-demo"), help="Where the pictures and the run go; must be new or empty."),
     seed: int = typer.Option(0, help="Decides the split and the network's first weights."),
 ) -> None:
-    """Train, evaluate and predict on 1,797 handwritten digits that come with scikit-learn: nothing is downloaded.
-
-    [bold]Example:[/] opsin demo --out /tmp/opsin-demo
-    """
+    """Train, evaluate and predict on 1,797 handwritten digits that come with scikit-learn: nothing is downloaded."""
     from opsin.data.dataset import ImageDataset
     from opsin.data.digits import write_digits
     from opsin.training.run_folder import require_free

@@ -9,6 +9,12 @@ import typer
 
 from opsin.errors import ExitCode
 
+EXAMPLES = (
+    "opsin evaluate RUN photos/",
+    "opsin evaluate RUN new_photos/ --json",
+    "opsin evaluate RUN photos/ --split val --html report.html",
+)
+
 
 class Part(enum.StrEnum):
     """Which part of the data is judged on."""
@@ -22,7 +28,9 @@ class Part(enum.StrEnum):
 
 def evaluate(
     model: Path = typer.Argument(help="A run folder or a model folder."),
-    data: Path = typer.Argument(help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."),
+    data: Path = typer.Argument(
+        help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."
+    ),
     split: Part = typer.Option(Part.auto, help="Which part; auto: held-out pictures first."),
     html: Path | None = typer.Option(None, help="Also write the report as a page."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
@@ -31,8 +39,6 @@ def evaluate(
     """Report accuracy with its interval, and precision, recall and F1 of each class.
 
     On the data that the model was trained on, the run's own split decides what was held out.
-
-    [bold]Examples:[/] opsin evaluate RUN photos/ · opsin evaluate RUN new_photos/ --json
     """
     from opsin.classifier import Classifier
     from opsin.cli.bars import progress_bar

@@ -7,14 +7,10 @@ import sys
 import typer
 
 from opsin import __version__
-from opsin.cli.archs import archs
-from opsin.cli.demo import demo
-from opsin.cli.evaluate import evaluate
-from opsin.cli.predict import predict
-from opsin.cli.summary import summary
-from opsin.cli.train import train
+from opsin.cli import archs, demo, evaluate, predict, summary, train
 from opsin.errors import OpsinError
 
+# Each module has a function of its own name and EXAMPLES.
 COMMANDS = (demo, train, evaluate, predict, archs, summary)
 
 app = typer.Typer(
@@ -27,7 +23,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in COMMANDS:
-    app.command()(command)
+    name = command.__name__.rpartition(".")[2]
+    # Typer keeps line breaks of an epilog only where a line is empty.
+    app.command(name, epilog="\n\n".join(("[bold]Examples[/]", *command.EXAMPLES)))(getattr(command, name))
 
 
 def _print_version(wanted: bool) -> None:

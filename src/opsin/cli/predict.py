@@ -13,6 +13,12 @@ import typer
 
 from opsin.errors import ExitCode, PictureError, UsageError
 
+EXAMPLES = (
+    "opsin predict RUN cat.jpg",
+    "opsin predict RUN photos/ --format csv > answers.csv",
+    "find . -name '*.png' | opsin predict RUN - --format jsonl",
+)
+
 
 class Format(enum.StrEnum):
     """How predictions are printed."""
@@ -31,9 +37,9 @@ def predict(
     batch_size: int = typer.Option(16, min=1, help="How many pictures the network sees at once."),
     runtime: str = typer.Option("litert", help="litert, or keras (needs opsin[train])."),
 ) -> None:
-    """Predict the class of pictures. A picture that cannot be read is an error of its own; the rest go on (exit code 3).
+    """Predict the class of pictures.
 
-    [bold]Examples:[/] opsin predict RUN cat.jpg · opsin predict RUN photos/ --format jsonl · find . -name '*.png' | opsin predict RUN -
+    A picture that cannot be read is an error of its own: the rest go on, and the exit code is 3.
     """
     from opsin.classifier import Classifier
 
@@ -60,7 +66,9 @@ def _expand(sources: list[str]) -> Iterator[str]:
     """
     for source in sources:
         if source != "-" and not os.path.lexists(source) and not glob.glob(source, recursive=True):
-            raise UsageError(f"Expected a picture, a folder or a pattern; nothing is there at {source!r}. Check the path.")
+            raise UsageError(
+                f"Expected a picture, a folder or a pattern; nothing is there at {source!r}. Check the path."
+            )
     for source in sources:
         if source == "-":
             yield from (line.rstrip("\n") for line in sys.stdin if line.strip())

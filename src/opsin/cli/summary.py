@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
+EXAMPLES = ("opsin summary resnet18 --image-size 64", "opsin summary my_networks.py:small", "opsin summary RUN")
+
 if TYPE_CHECKING:
     from opsin.architectures.summary import Summary
 
 
 def summary(
     name: str = typer.Argument(help="An architecture (see opsin archs), FILE.py:function, or a run or model folder."),
-    image_size: int = typer.Option(0, min=0, help="Height and width of the input; 0: what it was drawn for."),
+    image_size: int | None = typer.Option(
+        None, min=1, help="Side of the input in pixels; default: what it was drawn for."
+    ),
     classes: int = typer.Option(10, min=2, help="Number of classes."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
-    """Print each layer's output shape, parameters, multiply-adds and receptive field.
-
-    [bold]Examples:[/] opsin summary resnet18 --image-size 64 · opsin summary RUN
-    """
+    """Print each layer's output shape, parameters, multiply-adds and receptive field."""
     found = _read(Path(name)) if Path(name).is_dir() else _build(name, image_size, classes)
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
@@ -35,7 +36,7 @@ def _read(path: Path) -> "Summary":
     return Summary.from_dict(json.loads(read_proved(folder, LAYERS, ModelCard.read(folder))))
 
 
-def _build(name: str, image_size: int, classes: int) -> "Summary":
+def _build(name: str, image_size: int | None, classes: int) -> "Summary":
     from opsin.architectures import ARCHITECTURES, build_network, load_network
     from opsin.architectures.summary import summarize
     from opsin.catalog import choose

@@ -14,47 +14,93 @@ if TYPE_CHECKING:
     from opsin.training.run_folder import RunFolder
     from opsin.training.train import TrainingRun
 
+EXAMPLES = (
+    "opsin train photos/",
+    "opsin train photos/ --arch resnet18 --image-size 96 --epochs 40 --out runs/first",
+    "opsin train photos/ --out runs/first --resume",
+    "opsin train photos/ --augment strong --preview-augment augmented.png",
+)
+
 NETWORK, LEARNING, DATA = "Network and pictures", "Learning", "Data and machine"
 
 
 def train(
     context: typer.Context,
-    data: Path = typer.Argument(help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."),
+    data: Path = typer.Argument(
+        help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."
+    ),
     out: Path | None = typer.Option(None, help="The run folder to make; default: runs/NAME-OF-DATA."),
-    arch: str = typer.Option("auto", help="An architecture (see opsin archs), or FILE.py:function for your own.", rich_help_panel=NETWORK),
-    image_size: int = typer.Option(0, help="Height and width of the network's input in pixels; 0: as it suits.", rich_help_panel=NETWORK),
-    fit: str = typer.Option("stretch", help="How a picture is brought to that size: stretch, crop or pad.", rich_help_panel=NETWORK),
-    color: str = typer.Option("auto", help="rgb, gray, hsv, lab; auto: what the architecture was drawn for.", rich_help_panel=NETWORK),
-    resample: str = typer.Option("bilinear", help="The filter that pictures are resized with.", rich_help_panel=NETWORK),
-    augment: str = typer.Option("auto", help="none, light, standard, strong, screenshots, characters.", rich_help_panel=NETWORK),
-    preview_augment: Path | None = typer.Option(None, help="Draw augmented pictures into this file, and train nothing.", rich_help_panel=NETWORK),
+    arch: str = typer.Option(
+        "auto", help="An architecture (see opsin archs), or FILE.py:function for your own.", rich_help_panel=NETWORK
+    ),
+    image_size: int | None = typer.Option(
+        None, help="Height and width of the network's input in pixels; default: as it suits.", rich_help_panel=NETWORK
+    ),
+    fit: str = typer.Option(
+        "stretch", help="How a picture is brought to that size: stretch, crop or pad.", rich_help_panel=NETWORK
+    ),
+    color: str = typer.Option(
+        "auto", help="rgb, gray, hsv, lab; auto: what the architecture was drawn for.", rich_help_panel=NETWORK
+    ),
+    resample: str = typer.Option(
+        "bilinear", help="The filter that pictures are resized with.", rich_help_panel=NETWORK
+    ),
+    augment: str = typer.Option(
+        "auto", help="none, light, standard, strong, screenshots, characters.", rich_help_panel=NETWORK
+    ),
+    preview_augment: Path | None = typer.Option(
+        None, help="Draw augmented pictures into this file, and train nothing.", rich_help_panel=NETWORK
+    ),
     epochs: int = typer.Option(30, help="The most epochs.", rich_help_panel=LEARNING),
     batch_size: int = typer.Option(64, help="Pictures a step.", rich_help_panel=LEARNING),
     optimizer: str = typer.Option("adamw", help="adam, adamw or sgd-nesterov.", rich_help_panel=LEARNING),
-    learning_rate: float = typer.Option(0.0, help="Its highest value; 0: what suits the optimizer.", rich_help_panel=LEARNING),
-    weight_decay: float = typer.Option(0.0001, help="Decoupled weight decay (not with adam).", rich_help_panel=LEARNING),
-    schedule: str = typer.Option("cosine", help="constant, cosine, one-cycle or reduce-on-plateau.", rich_help_panel=LEARNING),
+    learning_rate: float | None = typer.Option(
+        None, help="Its highest value; default: what suits the optimizer.", rich_help_panel=LEARNING
+    ),
+    weight_decay: float = typer.Option(
+        0.0001, help="Decoupled weight decay (not with adam).", rich_help_panel=LEARNING
+    ),
+    schedule: str = typer.Option(
+        "cosine", help="constant, cosine, one-cycle or reduce-on-plateau.", rich_help_panel=LEARNING
+    ),
     warmup_epochs: float = typer.Option(1.0, help="Epochs over which the rate rises from 0.", rich_help_panel=LEARNING),
-    label_smoothing: float = typer.Option(0.0, help="Share of each target spread over all classes.", rich_help_panel=LEARNING),
-    class_weights: str = typer.Option("auto", help="auto weighs rare classes more if the data is imbalanced; none.", rich_help_panel=LEARNING),
-    monitor: str = typer.Option("val_accuracy", help="What tells the best epoch: val_accuracy or val_loss.", rich_help_panel=LEARNING),
-    patience: int = typer.Option(10, help="Stop after so many epochs without improvement; 0: never early.", rich_help_panel=LEARNING),
-    plateau_patience: int = typer.Option(5, help="With reduce-on-plateau: halve the rate after so many epochs.", rich_help_panel=LEARNING),
+    label_smoothing: float = typer.Option(
+        0.0, help="Share of each target spread over all classes.", rich_help_panel=LEARNING
+    ),
+    class_weights: str = typer.Option(
+        "auto", help="auto weighs rare classes more if the data is imbalanced; none.", rich_help_panel=LEARNING
+    ),
+    monitor: str = typer.Option(
+        "val_accuracy", help="What tells the best epoch: val_accuracy or val_loss.", rich_help_panel=LEARNING
+    ),
+    patience: int = typer.Option(
+        10, help="Stop after so many epochs without improvement; 0: never early.", rich_help_panel=LEARNING
+    ),
+    plateau_patience: int = typer.Option(
+        5, help="With reduce-on-plateau: halve the rate after so many epochs.", rich_help_panel=LEARNING
+    ),
     val: float = typer.Option(0.15, help="Fraction of the pictures for validation.", rich_help_panel=DATA),
     test: float = typer.Option(0.15, help="Fraction of the pictures held out for the report.", rich_help_panel=DATA),
-    seed: int = typer.Option(0, help="The same seed gives the same split and, on one CPU, the same network.", rich_help_panel=DATA),
+    seed: int = typer.Option(
+        0, help="The same seed gives the same split and, on one CPU, the same network.", rich_help_panel=DATA
+    ),
     precision: str = typer.Option("auto", help="auto, float32, mixed_float16 or mixed_bfloat16.", rich_help_panel=DATA),
-    tensorboard: bool = typer.Option(False, "--tensorboard", help="Also write TensorBoard logs into the run.", rich_help_panel=DATA),
+    tensorboard: bool = typer.Option(
+        False, "--tensorboard", help="Also write TensorBoard logs into the run.", rich_help_panel=DATA
+    ),
     cache: bool = typer.Option(True, help="Keep decoded pictures for the next run.", rich_help_panel=DATA),
-    cache_limit_gb: float = typer.Option(20.0, help="Room in GiB for all kept pictures together.", rich_help_panel=DATA),
-    config: Path | None = typer.Option(None, help="Settings from a TOML file, a run's config.toml say; options given here win."),
-    resume: bool = typer.Option(False, "--resume", help="Go on with the interrupted run in --out, with its own settings."),
+    cache_limit_gb: float = typer.Option(
+        20.0, help="Room in GiB for all kept pictures together.", rich_help_panel=DATA
+    ),
+    config: Path | None = typer.Option(
+        None, help="Settings from a TOML file, a run's config.toml say; options given here win."
+    ),
+    resume: bool = typer.Option(
+        False, "--resume", help="Go on with the interrupted run in --out, with its own settings."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document at the end."),
 ) -> None:
-    """Train a network on a folder of pictures, report what it is worth, and save it.
-
-    [bold]Examples:[/] opsin train photos/ · opsin train photos/ --arch resnet18 --image-size 96 --epochs 40 --out runs/first · opsin train photos/ --out runs/first --resume
-    """
+    """Train a network on a folder of pictures, report what it is worth, and save it."""
     from opsin.data.dataset import ImageDataset
 
     dataset = ImageDataset.open(data)
@@ -136,7 +182,8 @@ def _preview(train_part: "ImageDataset", settings: "TrainConfig", path: Path) ->
     plan = make_plan(settings, train_part)
     policy = plan.config.augment
     save_image(preview_augmentation(train_part, plan.preprocess, policy, plan.config.seed), path)
-    print(f"{path}: pictures as they are, then as seven epochs see them.\nAugmentation {policy}: {describe(get_policy(policy))}")
+    print(f"{path}: pictures as they are, then as seven epochs see them.")
+    print(f"Augmentation {policy}: {describe(get_policy(policy))}")
 
 
 def _report(run: "TrainingRun", as_json: bool) -> None:

@@ -72,9 +72,7 @@ def read_folder(folder: str | Path) -> Listing:
     if not root.exists():
         raise UsageError(f"Expected a folder of pictures; there is nothing at {str(root)!r}. Check the path.")
     if not root.is_dir():
-        raise UsageError(
-            f"Expected a folder with a folder for each class, or a .csv file; {str(root)!r} is neither."
-        )
+        raise UsageError(f"Expected a folder with a folder for each class, or a .csv file; {str(root)!r} is neither.")
     root = root.resolve()
     walk = _Walk(root)
     splits = _split_folders(walk)
@@ -256,8 +254,8 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
             missing = [name for name in ("path", "label") if name not in columns]
             if missing:
                 raise DataError(
-                    f"Expected the columns path and label in {str(file)!r}; {' and '.join(missing)} "
-                    f"{'is' if len(missing) == 1 else 'are'} missing. Its first line has: {', '.join(columns) or 'nothing'}."
+                    f"Expected the columns path and label in {str(file)!r}; missing: {' and '.join(missing)}. "
+                    f"Its first line has: {', '.join(columns) or 'nothing'}."
                 )
             for row in reader:
                 yield reader.line_num, row

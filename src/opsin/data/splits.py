@@ -16,14 +16,11 @@ def require_fractions(val: float, test: float) -> None:
     """Raise `UsageError` unless both are fractions and leave something to train on."""
     if not (0 <= val < 1 and 0 <= test < 1 and val + test < 1):
         raise UsageError(
-            f"Expected val and test as fractions from 0 to below 1, together below 1; received val={val}, "
-            f"test={test}."
+            f"Expected val and test as fractions from 0 to below 1, together below 1; received val={val}, test={test}."
         )
 
 
-def stratified_split(
-    labels: np.ndarray, names: Sequence[str], *, val: float, test: float, seed: int
-) -> np.ndarray:
+def stratified_split(labels: np.ndarray, names: Sequence[str], *, val: float, test: float, seed: int) -> np.ndarray:
     """Assign each row to a part so that every class is shared out in the same proportions.
 
     The order within a class comes from a hash of the seed and the picture's name: it is the same on every
@@ -49,9 +46,7 @@ def stratified_split(
     return parts
 
 
-def grouped_split(
-    labels: np.ndarray, groups: Sequence[str], *, val: float, test: float, seed: int
-) -> np.ndarray:
+def grouped_split(labels: np.ndarray, groups: Sequence[str], *, val: float, test: float, seed: int) -> np.ndarray:
     """Like `stratified_split`, with every group wholly in one part.
 
     Returns:

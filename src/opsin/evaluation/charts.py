@@ -109,9 +109,7 @@ def to_svg(figure: "Figure", description: str) -> str:
 
 
 def _empty(width: float, height: float, columns: int = 1) -> "tuple[Figure, Any]":
-    figure = require("matplotlib.figure", "drawing a chart").Figure(
-        figsize=(width, height), layout="constrained"
-    )
+    figure = require("matplotlib.figure", "drawing a chart").Figure(figsize=(width, height), layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.subplots(1, columns)
     for panel in np.ravel(axes):
@@ -153,9 +151,7 @@ def _draw_curves(axes: "Axes", history: Sequence[Mapping[str, Any]], key: str) -
         points = [(row["epoch"], row[column]) for row in history if row.get(column) is not None]
         if points:
             # One epoch is no line: its point must be seen.
-            axes.plot(
-                *zip(*points, strict=True), color=color, label=name, marker="o", markersize=3, linewidth=1.8
-            )
+            axes.plot(*zip(*points, strict=True), color=color, label=name, marker="o", markersize=3, linewidth=1.8)
     axes.set_title(key, loc="left", fontsize=10, color=INK)
     axes.set_xlabel("epoch", color=INK, fontsize=9)
     axes.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)

@@ -135,9 +135,7 @@ def _mistakes(report: Report) -> str:
     ]
     if not rows:
         return _section("Mistakes", "None: every picture was judged rightly.", "")
-    note = (
-        "The wrong answers given with the most confidence. Look at these first: a wrong label looks the same."
-    )
+    note = "The wrong answers given with the most confidence. Look at these first: a wrong label looks the same."
     return _section("Mistakes", note, _table(("Picture", "True class", "Said", "Probability"), rows, text=3))
 
 
@@ -164,8 +162,7 @@ def _section(title: str, note: str, content: str) -> str:
 def _table(head: Sequence[str], rows: Sequence[str], *, foot: Sequence[str] = (), text: int = 1) -> str:
     """Return a table whose first `text` columns are words; what is past the first rows is folded."""
     headings = "".join(
-        f'<th scope="col"{" class=text" if column < text else ""}>{name}</th>'
-        for column, name in enumerate(head)
+        f'<th scope="col"{" class=text" if column < text else ""}>{name}</th>' for column, name in enumerate(head)
     )
     body = f"<thead><tr>{headings}</tr></thead><tbody>{''.join(rows[:ROWS_SHOWN])}</tbody>"
     table = f'<div class="wide"><table>{body}<tfoot>{"".join(foot)}</tfoot></table></div>'

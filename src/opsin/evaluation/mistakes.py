@@ -35,10 +35,7 @@ def confident_mistakes(report: Report, limit: int = 20) -> list[Mistake]:
     wrong = np.flatnonzero(predicted != report.labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
     names = report.class_names
-    return [
-        Mistake(report.paths[i], names[report.labels[i]], names[predicted[i]], float(confidence[i]))
-        for i in worst
-    ]
+    return [Mistake(report.paths[i], names[report.labels[i]], names[predicted[i]], float(confidence[i])) for i in worst]
 
 
 def confused_pairs(metrics: Metrics, limit: int = 3) -> list[Confusion]:

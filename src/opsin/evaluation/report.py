@@ -99,10 +99,7 @@ class Report:
 
     def save_json(self, path: str | Path) -> None:
         """Write the numbers as strict JSON (no NaN, no Infinity), one line a key."""
-        lines = [
-            f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
-            for key, value in self.to_dict().items()
-        ]
+        lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in self.to_dict().items()]
         write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
     def save_html(

@@ -35,7 +35,7 @@ def convert(network: "keras.Model") -> bytes:  # noqa: F821
     converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([frozen], two_outputs)
     try:
         return converter.convert()
-    except Exception as error:  # noqa: BLE001 - the converter raises no class of its own
+    except Exception as error:
         raise ModelError(f"Expected operations that LiteRT has; it cannot take this network: {error}") from error
 
 
@@ -52,7 +52,9 @@ def largest_difference(network: "keras.Model", content: bytes, images: np.ndarra
     """
     twin = LiteRTRuntime(content).run(images)
     differences = []
-    for expected, received in zip(with_features(network)(images, training=False), (twin.logits, twin.features), strict=True):
+    for expected, received in zip(
+        with_features(network)(images, training=False), (twin.logits, twin.features), strict=True
+    ):
         expected = np.asarray(expected)
         scale = max(1.0, float(np.abs(expected).max()))
         differences.append(float(np.abs(expected - received).max()) / scale)

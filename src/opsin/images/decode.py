@@ -51,12 +51,8 @@ FORMATS = {
     "GIF": Format(_beginning(rb"GIF8[79]a"), "PIL.GifImagePlugin:GifImageFile", (".gif",)),
     "BMP": Format(_beginning(rb"BM"), "PIL.BmpImagePlugin:BmpImageFile", (".bmp", ".dib")),
     "TIFF": Format(_beginning(rb"II[*+]\0|MM\0[*+]"), "PIL.TiffImagePlugin:TiffImageFile", (".tif", ".tiff")),
-    "AVIF": Format(
-        _beginning(rb"....ftyp(avif|avis|mif1|msf1)"), "PIL.AvifImagePlugin:AvifImageFile", (".avif",)
-    ),
-    "PPM": Format(
-        _beginning(rb"P[1-6]\s"), "PIL.PpmImagePlugin:PpmImageFile", (".ppm", ".pgm", ".pbm", ".pnm")
-    ),
+    "AVIF": Format(_beginning(rb"....ftyp(avif|avis|mif1|msf1)"), "PIL.AvifImagePlugin:AvifImageFile", (".avif",)),
+    "PPM": Format(_beginning(rb"P[1-6]\s"), "PIL.PpmImagePlugin:PpmImageFile", (".ppm", ".pgm", ".pbm", ".pnm")),
 }
 SUFFIXES = frozenset(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
 """How the files that may be pictures end, in lower case; used to tell them from other files in a folder."""
@@ -197,9 +193,7 @@ def as_image(array: np.ndarray, *, background: Colour = WHITE) -> np.ndarray:
     """
     expected = "Expected a picture as a uint8 array (H, W, 3) of 0 to 255 in RGB order"
     if not isinstance(array, np.ndarray):
-        raise UsageError(
-            f"{expected}. Received {type(array).__name__}. Use np.asarray, or pass the file's path."
-        )
+        raise UsageError(f"{expected}. Received {type(array).__name__}. Use np.asarray, or pass the file's path.")
     if array.dtype != np.uint8:
         advice = "Convert it with array.astype('uint8')."
         if np.issubdtype(array.dtype, np.floating):
@@ -238,9 +232,7 @@ def _open(source: Source) -> BinaryIO:
         raise PictureError(f"it is not a path: {error}") from error
 
 
-def _read(
-    stream: BinaryIO, least_size: tuple[int, int] | None, background: Colour, max_pixels: int
-) -> Picture:
+def _read(stream: BinaryIO, least_size: tuple[int, int] | None, background: Colour, max_pixels: int) -> Picture:
     name, image = _open_header(stream, max_pixels)
     with _saying_why(name, max_pixels):
         covered = _shrink(image, least_size) if least_size and name == "JPEG" else None
@@ -299,9 +291,7 @@ def _saying_why(name: str, max_pixels: int) -> Iterator[None]:
     try:
         yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError(
-            f"it has too many pixels; at most {max_pixels:,} are read. Save it smaller"
-        ) from error
+        raise PictureError(f"it has too many pixels; at most {max_pixels:,} are read. Save it smaller") from error
     except MemoryError as error:
         raise PictureError(f"there is not enough memory for this {name} picture") from error
     except _DAMAGE as error:
@@ -361,9 +351,7 @@ def _from_numbers(image: Image.Image) -> Image.Image:
     top = 65535 if image.mode == "I" else 1
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= top):  # Not a number compares false, so it ends here too.
-        raise PictureError(
-            f"its {values.dtype} values go from {low} to {high}; expected are values from 0 to {top}"
-        )
+        raise PictureError(f"its {values.dtype} values go from {low} to {high}; expected are values from 0 to {top}")
     scaled = values >> 8 if image.mode == "I" else np.rint(values * 255)
     return _from_gray(image, scaled)
 

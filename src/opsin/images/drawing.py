@@ -45,9 +45,7 @@ def draw_picture(index: int, height: int, width: int) -> np.ndarray:
     return ((dark * (255 - pattern[:, :, None]) + light * pattern[:, :, None]) // 255).astype(np.uint8)
 
 
-def contact_sheet(
-    images: Sequence[np.ndarray], *, columns: int = 8, labels: Sequence[str] | None = None
-) -> np.ndarray:
+def contact_sheet(images: Sequence[np.ndarray], *, columns: int = 8, labels: Sequence[str] | None = None) -> np.ndarray:
     """Lay out pictures in rows, each with a caption under it.
 
     Tiny pictures are enlarged by a whole factor, so that each pixel stays a square. A caption that is wider
@@ -68,9 +66,7 @@ def contact_sheet(
     (108, 108, 3)
     """
     if not images or columns < 1:
-        raise UsageError(
-            f"Expected pictures and 1 column or more. Received {len(images)} and {columns} columns."
-        )
+        raise UsageError(f"Expected pictures and 1 column or more. Received {len(images)} and {columns} columns.")
     if labels is not None and len(labels) != len(images):
         raise UsageError(f"Expected a caption for each of {len(images)} pictures. Received {len(labels)}.")
     tiles = [_enlarged(Image.fromarray(as_image(image))) for image in images]

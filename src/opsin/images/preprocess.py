@@ -153,18 +153,14 @@ class Preprocess:
         """
         expected = {field.name for field in dataclasses.fields(cls)}
         if missing := expected - values.keys():
-            raise ModelError(
-                f"Expected the preprocess recipe to have {', '.join(sorted(missing))}; it does not."
-            )
+            raise ModelError(f"Expected the preprocess recipe to have {', '.join(sorted(missing))}; it does not.")
         if unknown := values.keys() - expected:
             raise ModelError(
                 f"Expected a preprocess recipe of {', '.join(sorted(expected))}. "
                 f"Received also {', '.join(sorted(unknown))}, perhaps from a newer Opsin: update it."
             )
         background = values["background"]
-        return cls(
-            **{**values, "background": tuple(background) if isinstance(background, list) else background}
-        )
+        return cls(**{**values, "background": tuple(background) if isinstance(background, list) else background})
 
     def _fit(self, picture: Picture) -> np.ndarray:
         image, region = picture

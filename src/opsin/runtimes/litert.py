@@ -54,4 +54,3 @@ class LiteRTRuntime:
             self._interpreter.set_tensor(self._input, np.ascontiguousarray(images, dtype=np.float32))
             self._interpreter.invoke()
             return Outputs(*(self._interpreter.get_tensor(index) for index in self._outputs))
-

@@ -123,7 +123,9 @@ class Events(keras.callbacks.Callback):
             return
         self.last_event = now
         _require_finite(logs["loss"], self.epoch)
-        self.run.emit("step", epoch=self.epoch, step=batch + 1, loss=float(logs["loss"]), accuracy=float(logs["accuracy"]))
+        self.run.emit(
+            "step", epoch=self.epoch, step=batch + 1, loss=float(logs["loss"]), accuracy=float(logs["accuracy"])
+        )
 
     def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Leave in the middle of validation too, if asked to."""

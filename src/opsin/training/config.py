@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class TrainConfig:
 
     Args:
         architecture: a name of `opsin archs`, `FILE.py:function` for your own, or `auto`.
-        image_size: height and width of the network's input in pixels; 0 lets architecture and data decide.
+        image_size: height and width of the network's input in pixels; None lets architecture and data decide.
         fit: how a picture is brought to that size: `stretch`, `crop` or `pad`.
         color: `rgb`, `gray`, `hsv`, `lab`, or `auto` for what the architecture was drawn for.
         resample: the filter that pictures are resized with.
@@ -48,7 +49,7 @@ class TrainConfig:
         epochs: the most epochs.
         batch_size: pictures a step.
         optimizer: `adam`, `adamw` or `sgd-nesterov`.
-        learning_rate: its highest value; 0 for what suits the optimizer.
+        learning_rate: its highest value; None for what suits the optimizer.
         weight_decay: decoupled weight decay (not with `adam`).
         schedule: `constant`, `cosine`, `one-cycle` or `reduce-on-plateau`.
         warmup_epochs: epochs over which the rate rises linearly from 0 (not with `one-cycle`); may be a fraction.
@@ -70,7 +71,7 @@ class TrainConfig:
     """
 
     architecture: str = AUTO
-    image_size: int = 0
+    image_size: int | None = None
     fit: str = "stretch"
     color: str = AUTO
     resample: str = "bilinear"
@@ -78,7 +79,7 @@ class TrainConfig:
     epochs: int = 30
     batch_size: int = 64
     optimizer: str = "adamw"
-    learning_rate: float = 0.0
+    learning_rate: float | None = None
     weight_decay: float = 0.0001
     schedule: str = "cosine"
     warmup_epochs: float = 1.0
@@ -97,7 +98,7 @@ class TrainConfig:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            _require_type(field.name, getattr(self, field.name), type(field.default))
+            _require_type(field.name, getattr(self, field.name), field.type)
         if ".py:" not in self.architecture:
             choose("architecture", self.architecture, [AUTO, *ARCHITECTURES])
         choose("fit", self.fit, FITS)
@@ -111,7 +112,7 @@ class TrainConfig:
         choose("precision", self.precision, PRECISIONS)
         for name, (low, high, what) in _RANGES.items():
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise UsageError(f"Expected {name} {what}; received {value}.")
 
     def replace(self, **changes: Any) -> "TrainConfig":
@@ -126,7 +127,8 @@ class TrainConfig:
 
     def save_toml(self, path: str | Path) -> None:
         """Write all settings as TOML; `from_toml` takes them back."""
-        write_text(path, require("tomli_w", "writing TOML").dumps(dataclasses.asdict(self)))
+        settings = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        write_text(path, require("tomli_w", "writing TOML").dumps(settings))
 
     @classmethod
     def from_toml(cls, path: str | Path) -> "TrainConfig":
@@ -146,10 +148,10 @@ class TrainConfig:
 
 
 _RANGES = {
-    "image_size": (0, 8192, "from 1 to 8192 pixels (or 0: as the architecture and the data suggest)"),
+    "image_size": (1, 8192, "from 1 to 8192 pixels"),
     "epochs": (1, 100_000, "of at least 1"),
     "batch_size": (1, 65_536, "from 1 to 65536"),
-    "learning_rate": (0.0, 100.0, "above 0 (or 0: what suits the optimizer) and at most 100"),
+    "learning_rate": (1e-12, 100.0, "above 0 and at most 100"),
     "weight_decay": (0.0, 1.0, "from 0 to 1"),
     "warmup_epochs": (0.0, 100_000.0, "of at least 0"),
     "label_smoothing": (0.0, 0.99, "from 0 to 0.99"),
@@ -162,8 +164,9 @@ _RANGES = {
 }
 
 
-def _require_type(name: str, value: Any, kind: type) -> None:
+def _require_type(name: str, value: Any, kind: Any) -> None:
+    kinds = typing.get_args(kind) or (kind,)
     # A whole number is fine where a fraction is expected; True is not fine where a number is.
-    allowed = (int, float) if kind is float else kind
-    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(f"Expected {name} to be of type {kind.__name__}; received {value!r}.")
+    allowed = (*kinds, int) if float in kinds else kinds
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in kinds):
+        raise UsageError(f"Expected {name} to be of type {kinds[0].__name__}; received {value!r}.")

@@ -38,7 +38,7 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     """Decide what is left open.
 
     Args:
-        config: settings, some of them `auto` or 0.
+        config: settings, some of them `auto` or None.
         train: the pictures to learn from; the sizes of up to 200 of them are looked at.
         model: the user's own network, whose input decides size and colour.
     """
@@ -88,7 +88,7 @@ def _decide_network(config: TrainConfig, train: ImageDataset) -> TrainConfig:
 def _follow_model(config: TrainConfig, model: "keras.Model") -> TrainConfig:
     height, width, channels = _input_shape(config, model)
     color = ("gray" if channels == 1 else "rgb") if config.color == AUTO else config.color
-    return dataclasses.replace(config, architecture=AUTO, image_size=height if height == width else 0, color=color)
+    return dataclasses.replace(config, architecture=AUTO, image_size=height if height == width else None, color=color)
 
 
 def _input_shape(config: TrainConfig, model: "keras.Model") -> tuple[int, int, int]:

@@ -236,9 +236,7 @@ def _save(network: "keras.Model", plan: Plan, train: ImageDataset, run: RunFolde
     return classifier
 
 
-def _judge(
-    classifier: Classifier, stored: dict[str, StoredImages], state: "TrainingState", run: RunFolder
-) -> Report:
+def _judge(classifier: Classifier, stored: dict[str, StoredImages], state: "TrainingState", run: RunFolder) -> Report:
     judged = {part: stored[part] for part in (VAL, TEST) if len(stored[part])}
     logits = {part: run_stored(classifier, images) for part, images in judged.items()}
     _write_predictions(run, judged, logits)
