@@ -10,6 +10,8 @@ from pathlib import Path
 
 from opsin.errors import SavingError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
 # From here on one flush of the whole system is quicker than one for each file.
 _MANY_FILES = 100
 
@@ -21,7 +23,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     The temporary file or folder is removed if the block raises, so nothing half-written stays.
 
     Args:
-        path: where the finished file, or folder, shall be.
+        path: where the finished file, or folder, shall be. A link there stays one: what it leads to is replaced.
 
     Yields:
         The path to write to. It ends in the same suffix and is in the same folder.
@@ -29,14 +31,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises:
         SavingError: there is no room, no permission or no such folder.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem[:60]}.{os.getpid()}-{secrets.token_hex(4)}.tmp{path.suffix}")
+    target = Path(os.path.realpath(path))
+    # A name has room for 255 bytes, a letter takes up to four.
+    name = f".{target.stem[:40]}.{os.getpid()}-{secrets.token_hex(4)}.tmp{target.suffix[:10]}"
+    temporary = target.with_name(name)
     try:
         with saying_why(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             _flush(temporary)
-            _take_place(temporary, path)
+            _take_place(temporary, target)
     except BaseException:
         _remove(temporary)
         raise
@@ -48,7 +52,7 @@ def saying_why(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _NO_ROOM:
             raise SavingError(
                 f"Could not write {str(path)!r}: the disk is full. Nothing half-written was left there. "
                 "Make room, or choose another place."
@@ -87,14 +91,16 @@ def _take_place(temporary: Path, path: Path) -> None:
     path.replace(aside)
     try:
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         aside.replace(path)
         raise
     shutil.rmtree(aside, ignore_errors=True)
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):
         shutil.rmtree(path, ignore_errors=True)
-    else:
+        return
+    with contextlib.suppress(OSError):
+        # The error that led here is the one to tell of.
         path.unlink(missing_ok=True)

@@ -63,8 +63,9 @@ def require(package: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        root = package.partition(".")[0]
-        if error.name is None or error.name.partition(".")[0] != root:
+        # It may be there, and miss a package of its own: Keras without TensorFlow, say.
+        root = (error.name or "").partition(".")[0]
+        if root not in EXTRAS:
             raise
         raise MissingPackageError(
             f"Expected the package {root!r}, which {purpose} needs; it is not installed. "

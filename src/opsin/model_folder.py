@@ -74,9 +74,9 @@ class ModelCard:
                 temperature=float(document["calibration"]["temperature"]),
                 thresholds=document["thresholds"],
                 provenance=document["provenance"],
-                files=document["files"],
+                files=dict(document["files"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
             raise ModelError(
                 f"Expected {CARD} to describe the model; {str(path)!r} cannot be read: {_reason(error)}. "
                 "Copy the model folder again from where it was trained."
@@ -104,6 +104,11 @@ def find_model_folder(path: str | Path) -> Path:
         raise ModelError(
             f"Expected a finished run; the training in {str(path)!r} has no model yet. "
             "Go on with it: opsin train DATA --out RUN --resume"
+        )
+    if (path / KERAS).is_file():
+        raise ModelError(
+            f"Expected {CARD} beside {KERAS}, for the class names and the recipe from picture to network; it is missing "
+            f"in {str(path)!r}. Copy the whole model folder from where it was trained."
         )
     raise ModelError(
         f"Expected a run folder or a model folder (it holds {CARD}); {str(path)!r} is neither. "

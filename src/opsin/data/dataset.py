@@ -124,7 +124,8 @@ class ImageDataset:
 
     def subset(self, positions: Sequence[int] | np.ndarray) -> "ImageDataset":
         """Return the pictures at these positions (ints, or a bool for each picture)."""
-        return ImageDataset(self.listing, self.rows[np.asarray(positions)])
+        chosen = np.asarray(positions) if len(positions) else np.zeros(0, dtype=np.int64)
+        return ImageDataset(self.listing, self.rows[chosen])
 
     def split(self, val: float = 0.15, test: float = 0.15, seed: int = 0) -> "DatasetSplits":
         """Share the pictures out into training, validation and test parts.

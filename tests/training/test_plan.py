@@ -1,0 +1,78 @@
+import keras
+import numpy as np
+import pytest
+
+from opsin.data.dataset import ImageDataset
+from opsin.errors import DataError
+from opsin.images.drawing import draw_picture, save_image
+from opsin.training.config import TrainConfig
+from opsin.training.plan import make_plan, weigh_classes
+
+
+@pytest.fixture
+def dataset_of(tmp_path):
+    def make(height: int, width: int) -> ImageDataset:
+        for number in range(4):
+            path = tmp_path / f"class{number % 2}" / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            save_image(draw_picture(number, height, width), path)
+        return ImageDataset.from_folder(tmp_path)
+
+    return make
+
+
+def test_small_pictures_keep_their_size(dataset_of):
+    plan = make_plan(TrainConfig(), dataset_of(28, 40))
+
+    assert plan.config.architecture == "cifar_cnn"
+    assert plan.preprocess.shape == (40, 40, 3)
+
+
+def test_large_pictures_are_made_small_where_nothing_pretrained_is_at_hand(dataset_of):
+    assert make_plan(TrainConfig(), dataset_of(300, 200)).preprocess.shape == (64, 64, 3)
+
+
+def test_an_architecture_brings_its_own_size_and_colour(dataset_of):
+    assert make_plan(TrainConfig(architecture="lenet5"), dataset_of(300, 200)).preprocess.shape == (32, 32, 1)
+
+
+def test_what_the_user_says_stands(dataset_of):
+    settings = TrainConfig(architecture="lenet5", image_size=48, color="rgb", fit="crop", learning_rate=0.5)
+
+    plan = make_plan(settings, dataset_of(30, 30))
+
+    assert (plan.preprocess.shape, plan.preprocess.fit) == ((48, 48, 3), "crop")
+    assert plan.config.learning_rate == 0.5
+
+
+def test_a_users_network_decides_size_and_colour(dataset_of):
+    network = keras.Sequential([keras.Input((20, 30, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
+
+    assert make_plan(TrainConfig(), dataset_of(64, 64), network).preprocess.shape == (20, 30, 1)
+
+
+def test_a_plan_leaves_nothing_open(dataset_of):
+    settings = make_plan(TrainConfig(), dataset_of(28, 28)).config
+
+    assert settings.learning_rate == 1e-3
+    assert "auto" not in (settings.architecture, settings.color, settings.augment, settings.precision)
+    assert make_plan(settings, dataset_of(28, 28)).config == settings
+
+
+def test_imbalanced_classes_weigh_against_their_frequency_and_average_to_one():
+    labels = np.array([0] * 6 + [1] * 2)
+
+    weights = weigh_classes(TrainConfig(), labels, 2)
+
+    assert weights.tolist() == [8 / (2 * 6), 8 / (2 * 2)]
+    assert weights[labels].mean() == pytest.approx(1.0)
+
+
+def test_classes_in_balance_or_without_weights_all_weigh_one():
+    assert weigh_classes(TrainConfig(), np.array([0, 0, 0, 0, 1, 1, 1]), 2).tolist() == [1, 1]
+    assert weigh_classes(TrainConfig(class_weights="none"), np.array([0] * 9 + [1]), 2).tolist() == [1, 1]
+
+
+def test_a_class_without_training_pictures_is_an_error():
+    with pytest.raises(DataError, match="1 of them"):
+        weigh_classes(TrainConfig(), np.array([0, 0, 2]), 3)

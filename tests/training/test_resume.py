@@ -1,0 +1,142 @@
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from opsin.data.dataset import ImageDataset
+from opsin.errors import TrainingError, UsageError
+from opsin.training.config import TrainConfig
+from opsin.training.run_folder import RunFolder
+from opsin.training.train import TrainingRun, train
+
+
+def config(**settings) -> TrainConfig:
+    """Everything that has a state: dropout, batch normalisation, augmentation, plateau, early stopping."""
+    chosen = {"architecture": "cifar_cnn", "image_size": 24, "epochs": 4, "batch_size": 16, "augment": "strong"}
+    chosen |= {"schedule": "reduce-on-plateau", "plateau_patience": 1, "warmup_epochs": 0.5, "patience": 9}
+    return TrainConfig(**{**chosen, **settings})
+
+
+def run(dataset: ImageDataset, out, settings: TrainConfig | None = None) -> TrainingRun:
+    parts = dataset.split(0.2, 0.2, seed=0)
+    return train(parts.train, parts.val, settings or config(), test=parts.test, out=out)
+
+
+def interrupting(event: str, epoch: int, action):
+    """Return a listener that acts when an event of an epoch comes."""
+
+    def listen(document: dict) -> None:
+        if document["event"] == event and document.get("epoch") == epoch:
+            action()
+
+    return listen
+
+
+def die() -> None:
+    raise KeyboardInterrupt
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def weights(run: TrainingRun) -> list[np.ndarray]:
+    return keras.saving.load_model(run.folder / "model" / "model.keras").get_weights()
+
+
+def without_times(history: list[dict]) -> list[dict]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+
+
+@pytest.fixture(scope="module")
+def whole(colors, tmp_path_factory) -> TrainingRun:
+    return run(colors, RunFolder.create(tmp_path_factory.mktemp("whole") / "run"))
+
+
+@pytest.mark.parametrize(("event", "epoch"), [("epoch_ended", 2), ("epoch_started", 4), ("network_built", None)])
+def test_a_run_that_was_killed_and_resumed_ends_bit_for_bit_as_one_that_was_not(colors, whole, tmp_path, event, epoch):
+    with pytest.raises(KeyboardInterrupt):
+        run(colors, RunFolder.create(tmp_path / "run", [interrupting(event, epoch, die)]))
+
+    resumed = run(colors, RunFolder.resume(tmp_path / "run"))
+
+    assert without_times(resumed.history) == without_times(whole.history)
+    assert all(np.array_equal(a, b) for a, b in zip(weights(resumed), weights(whole), strict=True))
+
+
+def test_ctrl_c_keeps_the_best_model_and_the_run_can_be_resumed(colors, whole, tmp_path):
+    stopped = run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_started", 3, press_ctrl_c)]))
+
+    assert not stopped.completed
+    assert [row["epoch"] for row in stopped.history] == [1, 2]
+    assert stopped.classifier.predict(colors.paths[0]).label in colors.class_names
+
+    resumed = run(colors, RunFolder.resume(tmp_path / "run"))
+
+    assert resumed.completed
+    assert without_times(resumed.history) == without_times(whole.history)
+    assert all(np.array_equal(a, b) for a, b in zip(weights(resumed), weights(whole), strict=True))
+
+
+def test_a_second_ctrl_c_stops_at_once(colors, tmp_path):
+    def press_twice():
+        press_ctrl_c()
+        press_ctrl_c()
+
+    with pytest.raises(KeyboardInterrupt):
+        run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_started", 2, press_twice)]))
+
+
+def test_ctrl_c_before_the_first_epoch_ends_leaves_a_run_without_a_model_that_can_be_resumed(colors, whole, tmp_path):
+    stopped = run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_started", 1, press_ctrl_c)]))
+
+    assert stopped.classifier is None
+    assert not (tmp_path / "run" / "model").exists()
+    assert without_times(run(colors, RunFolder.resume(tmp_path / "run")).history) == without_times(whole.history)
+
+
+def test_the_signal_handlers_of_before_are_back_after_training(colors, tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+
+    run(colors, RunFolder.create(tmp_path / "run"), config(epochs=1))
+
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_early_stopping_goes_on_counting_after_a_resume(colors, tmp_path):
+    # A network without normalisation at a rate of 1e-12 does not change: patience runs out two epochs after the first.
+    settings = config(architecture="simple_cnn", epochs=9, patience=2, learning_rate=1e-12)
+    with pytest.raises(KeyboardInterrupt):
+        run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_ended", 2, die)]), settings)
+
+    resumed = run(colors, RunFolder.resume(tmp_path / "run"), settings)
+
+    assert [row["epoch"] for row in resumed.history] == [1, 2, 3]
+
+
+def test_a_finished_run_cannot_be_resumed(whole):
+    with pytest.raises(UsageError, match="came to its end"):
+        RunFolder.resume(whole.folder)
+
+
+def test_the_checkpoint_is_gone_when_the_run_has_ended(whole):
+    assert not (whole.folder / "checkpoint").exists()
+
+
+def test_a_folder_that_holds_something_else_is_neither_overwritten_nor_resumed(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(UsageError, match="holds something"):
+        RunFolder.create(tmp_path)
+    with pytest.raises(UsageError, match="interrupted run"):
+        RunFolder.resume(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_advice(colors, tmp_path):
+    settings = config(learning_rate=100.0, optimizer="sgd-nesterov", architecture="simple_cnn", schedule="constant")
+
+    with pytest.raises(TrainingError, match="learning rate ten times lower"):
+        run(colors, RunFolder.create(tmp_path / "run"), settings.replace(epochs=30, warmup_epochs=0.0))
