@@ -17,6 +17,7 @@ EXTRAS = {
     "tensorflow": "train",
     "keras": "train",
     "tomli_w": "train",
+    "tensorboard": "train",
     "sklearn": "analysis",
     "matplotlib": "analysis",
 }

@@ -15,14 +15,14 @@ from opsin.catalog import choose, resolve
 from opsin.errors import ModelError, PictureError, UsageError
 from opsin.images.preprocess import Preprocess
 from opsin.images.reading import read_images
-from opsin.model_folder import KERAS, TWIN, ModelCard, find_model_folder, read_proved
+from opsin.model_folder import CARD, KERAS, TWIN, ModelCard, find_model_folder, read_proved
 from opsin.runtimes import RUNTIMES
 from opsin.runtimes.base import Outputs, Runtime
 
 Source = str | os.PathLike | bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """What a classifier says of one picture.
 
@@ -76,10 +76,12 @@ class Classifier:
             threads: how many threads LiteRT may use; None for all cores of this process.
 
         Raises:
-            UsageError: there is nothing at the path, or no such runtime.
+            UsageError: there is nothing at the path, no such runtime, or less than one thread.
             ModelError: the folder is no model, or a file in it is missing or altered.
         """
         choose("runtime", runtime, RUNTIMES)
+        if threads is not None and threads < 1:
+            raise UsageError(f"Expected at least 1 thread; received {threads}.")
         folder = find_model_folder(path)
         card = ModelCard.read(folder)
         if runtime == "keras":
@@ -108,8 +110,18 @@ class Classifier:
         return self.runtime.run(np.asarray(images, dtype=np.float32))
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Return float64 (N, k), calibrated probabilities for logits (N, k) or (N, 1)."""
-        return softmax(logits, self.card.temperature)
+        """Return float64 (N, k), calibrated probabilities for logits (N, k) or (N, 1).
+
+        Raises:
+            ModelError: the model has another number of class names.
+        """
+        probabilities = softmax(logits, self.card.temperature)
+        if probabilities.shape[1] != len(self.class_names):
+            raise ModelError(
+                f"Expected a name for each of the network's {probabilities.shape[1]} classes; {CARD} in "
+                f"{str(self.folder)!r} has {len(self.class_names)}. Copy the model folder again from where it was trained."
+            )
+        return probabilities
 
     def predict(self, source: Source) -> Prediction:
         """Predict one picture, a path or a file's bytes.
@@ -132,6 +144,8 @@ class Classifier:
             sources: paths or files' bytes; may be endless.
             batch_size: how many pictures the network sees at once.
         """
+        if isinstance(sources, str | bytes | os.PathLike):
+            raise UsageError(f"Expected many pictures, in a list say; received a single one. Use predict.")
         if batch_size < 1:
             raise UsageError(f"Expected a batch size of at least 1; received {batch_size}.")
         sources, named = itertools.tee(sources)
@@ -155,7 +169,11 @@ class Classifier:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"Expected an empty place to save the model in; {str(folder)!r} holds something.")
         with replacing(folder) as temporary:
-            shutil.copytree(self.folder, temporary)
+            for path in list(self.folder.rglob("*")):
+                if path.is_file():
+                    copy = temporary / path.relative_to(self.folder)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, copy)
         return folder
 
 

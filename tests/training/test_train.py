@@ -131,11 +131,12 @@ def test_the_events_tell_the_whole_run_to_listeners_and_file_alike(finished, eve
     written = [json.loads(line) for line in (finished.folder / "events.jsonl").read_text().splitlines()]
 
     assert written == events
-    kinds = [event["event"] for event in events if event["event"] not in ("step", "decoding")]
+    kinds = [event["event"] for event in events if event["event"] not in ("step", "decoding", "validating")]
     assert kinds == [
         "run_started",
         "network_built",
         *["epoch_started", "epoch_ended"] * 3,
+        "best_kept",
         "model_saved",
         "evaluated",
         "run_finished",

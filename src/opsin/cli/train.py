@@ -102,6 +102,7 @@ def train(
 ) -> None:
     """Train a network on a folder of pictures, report what it is worth, and save it."""
     from opsin.data.dataset import ImageDataset
+    from opsin.training.train import train as train_classifier
 
     dataset = ImageDataset.open(data)
     if resume:
@@ -115,15 +116,8 @@ def train(
     folder = folder or _new_folder(out, dataset)
     if splits.note:
         folder.say(splits.note)
-    _report(run_training(splits, settings, folder), as_json)
-
-
-def run_training(splits: tuple, settings: "TrainConfig", folder: "RunFolder") -> "TrainingRun":
-    """Train on the parts of a data set, with its own network if the settings name none."""
-    from opsin.training.train import train as train_classifier
-
-    train_part, val_part, test_part = splits
-    return train_classifier(train_part, val_part, settings, test=test_part, out=folder)
+    run = train_classifier(splits.train, splits.val, settings, test=splits.test, out=folder)
+    _report(run, data, as_json)
 
 
 def _given(context: typer.Context) -> dict:
@@ -186,7 +180,7 @@ def _preview(train_part: "ImageDataset", settings: "TrainConfig", path: Path) ->
     print(f"Augmentation {policy}: {describe(get_policy(policy))}")
 
 
-def _report(run: "TrainingRun", as_json: bool) -> None:
+def _report(run: "TrainingRun", data: Path, as_json: bool) -> None:
     if as_json:
         report = run.report.to_dict() if run.report else None
         document = {"run": str(run.folder), "completed": run.completed, "history": run.history, "report": report}
@@ -194,8 +188,8 @@ def _report(run: "TrainingRun", as_json: bool) -> None:
     elif run.completed:
         print(f"\n{run.report}\n\n{_next_steps(run)}")
     else:
-        kept = "The best model so far is in it" if run.classifier else "No epoch was finished yet"
-        print(f"Stopped. {kept}; go on with: opsin train DATA --out {run.folder} --resume")
+        kept = f"The best model so far is in {run.folder}" if run.classifier else "No epoch was finished yet"
+        print(f"Stopped. {kept}. Go on with:\n  opsin train {data} --out {run.folder} --resume")
     if not run.completed:
         raise typer.Exit(ExitCode.INTERRUPTED)
     if run.unreadable:

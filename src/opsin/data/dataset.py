@@ -4,6 +4,7 @@ import csv
 import functools
 import hashlib
 import io
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,9 @@ class ImageDataset:
 
     @classmethod
     def open(cls, path: str | Path) -> "ImageDataset":
-        """Read a folder or, if the path is a file, a CSV."""
-        return cls.from_csv(path) if Path(path).is_file() else cls.from_folder(path)
+        """Read a folder or a `.csv` file."""
+        is_csv = Path(path).suffix.lower() == ".csv" and os.path.isfile(path)
+        return cls.from_csv(path) if is_csv else cls.from_folder(path)
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> "ImageDataset":
@@ -219,21 +221,26 @@ def write_files_csv(path: str | Path, parts: dict[str, ImageDataset], unreadable
     """Write the account of every file: used in which part, or skipped and why.
 
     Args:
-        path: the CSV to write; its columns are `FILES_COLUMNS`.
+        path: the CSV to write; its columns are `FILES_COLUMNS`. Its paths are relative to the first part's root.
         parts: the data sets by the name of their part.
         unreadable: pictures of the parts that could not be decoded.
     """
     reasons = {skipped.path: skipped.reason for skipped in unreadable}
     buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
+    # Of both its characters, Python's writer quotes what holds one: names may.
+    writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(FILES_COLUMNS)
+    root = next(iter(parts.values())).root
     for part, dataset in parts.items():
+        # Pictures of another root can have the same names.
+        before = "" if dataset.root == root else f"{dataset.root}/"
         for name, label, group in zip(dataset.names, dataset.labels, dataset.groups, strict=True):
             status = ("skipped", reasons[name]) if name in reasons else ("used", "")
-            writer.writerow((name, dataset.class_names[label], part, group, *status))
+            writer.writerow((before + name, dataset.class_names[label], part, group, *status))
     listings = {id(dataset.listing): dataset for dataset in parts.values()}
     for dataset in listings.values():
-        writer.writerows((skipped.path, "", "", "", "skipped", skipped.reason) for skipped in dataset.skipped)
+        before = "" if dataset.root == root else f"{dataset.root}/"
+        writer.writerows((before + skipped.path, "", "", "", "skipped", skipped.reason) for skipped in dataset.skipped)
     write_bytes(path, buffer.getvalue().encode("utf-8", "surrogateescape"))
 
 
@@ -242,12 +249,17 @@ def read_parts(path: str | Path, dataset: ImageDataset) -> dict[str, ImageDatase
 
     Raises:
         UsageError: there is no such file.
+        DataError: it is damaged.
     """
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"Expected the run's account of its files; there is none at {str(path)!r}.")
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as handle:
-        part_of = {row["path"]: row["split"] for row in csv.DictReader(handle)}
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as handle:
+            # A picture that a CSV lists twice is in the account twice: used, and skipped the second time.
+            part_of = {row["path"]: row["split"] for row in csv.DictReader(handle) if row["split"]}
+    except (OSError, KeyError, csv.Error) as error:
+        raise DataError(f"Expected the run's account of its files; {str(path)!r} is damaged: {error}.") from error
     parts = np.array([part_of.get(name, "") for name in dataset.names], dtype=object)
     return {part: dataset.subset(parts == part) for part in SPLITS}
 

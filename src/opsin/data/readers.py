@@ -12,7 +12,12 @@ from opsin.images.decode import SUFFIXES
 
 SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 
-SYSTEM_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN", "__pycache__"})
+SYSTEM_NAMES = frozenset(
+    {
+        *("__MACOSX", "Icon\r", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information"),
+        *("@eaDir", "lost+found", "__pycache__"),
+    }
+)
 
 NO_GROUP = ""
 
@@ -69,9 +74,9 @@ def read_folder(folder: str | Path) -> Listing:
         DataError: it holds no pictures in class folders, or its splits have different classes.
     """
     root = Path(folder)
-    if not root.exists():
+    if not os.path.exists(root):
         raise UsageError(f"Expected a folder of pictures; there is nothing at {str(root)!r}. Check the path.")
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise UsageError(f"Expected a folder with a folder for each class, or a .csv file; {str(root)!r} is neither.")
     root = root.resolve()
     walk = _Walk(root)
@@ -98,9 +103,10 @@ def read_csv(file: str | Path) -> Listing:
         DataError: a column or a label is missing, a picture has two labels, or none of the files exist.
     """
     file = Path(file)
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise UsageError(f"Expected a CSV file; there is none at {str(file)!r}. Check the path.")
-    file = file.resolve()
+    # Of a link to a CSV, the pictures lie beside the link.
+    file = file.parent.resolve() / file.name
     entries: dict[str, Entry] = {}
     skipped: list[Skipped] = []
     for line, row in _csv_rows(file):
@@ -108,14 +114,11 @@ def read_csv(file: str | Path) -> Listing:
         known = entries.get(entry.path)
         if known is None:
             entries[entry.path] = entry
-        elif known.label == entry.label:
+        elif known == entry:
             skipped.append(Skipped(entry.path, f"listed again in line {line} of the CSV"))
         else:
-            raise DataError(
-                f"Expected one label for each picture; {entry.path!r} has {known.label!r} and, in line {line} "
-                f"of {str(file)!r}, {entry.label!r}. Keep the right one."
-            )
-    present = [entry for entry in entries.values() if (file.parent / entry.path).is_file()]
+            raise DataError(_two_of_one(file, line, known, entry))
+    present = [entry for entry in entries.values() if os.path.isfile(file.parent / entry.path)]
     there = {entry.path for entry in present}
     skipped += [Skipped(p, "there is no such file", lost=True) for p in entries if p not in there]
     if not present:
@@ -138,27 +141,20 @@ class _Walk:
 
     def skip(self, path: Path, reason: str, *, lost: bool = False) -> None:
         name = path.relative_to(self.root).as_posix()
-        self.skipped.append(Skipped(name + "/" if path.is_dir() else name, reason, lost))
+        self.skipped.append(Skipped(name + "/" if os.path.isdir(path) else name, reason, lost))
 
     def folder(self, path: Path) -> tuple[list[Path], list[Path]]:
         """Return the folders and the files to be looked at in `path`, sorted."""
-        try:
-            children = sorted((Path(entry.path) for entry in os.scandir(path)), key=lambda p: natural_order(p.name))
-        except OSError as error:
-            raise DataError(
-                f"Expected to be able to list the folder {str(path)!r}: {error.strerror}. Check its permissions."
-            ) from error
-        seen = []
-        for child in children:
-            if child.name.startswith(".") or child.name in SYSTEM_NAMES:
+        folders, files = [], []
+        for child in _children(path):
+            if _is_hidden(child):
                 self.skip(child, "hidden or system file")
             else:
-                seen.append(child)
-        folders = [child for child in seen if child.is_dir()]
-        return folders, [child for child in seen if not child.is_dir()]
+                (folders if os.path.isdir(child) else files).append(child)
+        return folders, files
 
-    def pictures(self, path: Path, parents: frozenset[str] = frozenset()) -> Iterator[Path]:
-        """Yield the pictures in `path` and in all folders below it."""
+    def pictures(self, path: Path, parents: frozenset[str]) -> Iterator[Path]:
+        """Yield the pictures in `path`, which lies in `parents`, and in all folders below it."""
         real = os.path.realpath(path)
         if real in parents:
             self.skip(path, "a link to a folder that it is in")
@@ -167,7 +163,7 @@ class _Walk:
         for file in files:
             if file.suffix.lower() not in SUFFIXES:
                 self.skip(file, f"not a picture's suffix ({file.suffix or 'none'})")
-            elif not file.is_file():
+            elif not os.path.isfile(file):
                 self.skip(file, "not a regular file (a broken link, say)", lost=True)
             else:
                 yield file
@@ -175,10 +171,23 @@ class _Walk:
             yield from self.pictures(folder, parents | {real})
 
 
+def _children(path: Path) -> list[Path]:
+    try:
+        return sorted((Path(entry.path) for entry in os.scandir(path)), key=lambda child: natural_order(child.name))
+    except OSError as error:
+        raise DataError(
+            f"Expected to be able to list the folder {str(path)!r}: {error.strerror}. Check its permissions."
+        ) from error
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".") or path.name in SYSTEM_NAMES
+
+
 def _split_folders(walk: _Walk) -> dict[str, Path] | None:
     """Return the folders of train, val and test if `root` is laid out so; None if it holds classes."""
     train = walk.root / "train"
-    if not train.is_dir() or not _holds_only_folders(train):
+    if not os.path.isdir(train) or not _holds_only_folders(train):
         return None
     splits: dict[str, Path] = {}
     folders, files = walk.folder(walk.root)
@@ -199,9 +208,9 @@ def _split_folders(walk: _Walk) -> dict[str, Path] | None:
 
 
 def _holds_only_folders(path: Path) -> bool:
-    visible = [child for child in path.iterdir() if not child.name.startswith(".")]
-    folders = [child for child in visible if child.is_dir() and child.name not in SYSTEM_NAMES]
-    return bool(folders) and not any(child.suffix.lower() in SUFFIXES for child in visible if child.is_file())
+    visible = [child for child in _children(path) if not _is_hidden(child)]
+    files = [child for child in visible if not os.path.isdir(child)]
+    return len(files) < len(visible) and not any(file.suffix.lower() in SUFFIXES for file in files)
 
 
 def _read_classes(walk: _Walk, folder: Path, split: str | None) -> dict[str, list[Entry]]:
@@ -209,9 +218,11 @@ def _read_classes(walk: _Walk, folder: Path, split: str | None) -> dict[str, lis
     folders, files = walk.folder(folder)
     for file in files:
         walk.skip(file, "not in a class folder")
+    # A link back to one of these would bring every other class's pictures into this one.
+    parents = frozenset({os.path.realpath(walk.root), os.path.realpath(folder)})
     classes = {}
     for child in folders:
-        paths = [path.relative_to(walk.root).as_posix() for path in walk.pictures(child)]
+        paths = [path.relative_to(walk.root).as_posix() for path in walk.pictures(child, parents)]
         if not paths:
             walk.skip(child, "a folder without pictures, so not a class")
         classes[child.name] = [Entry(path, child.name, split) for path in paths]
@@ -258,6 +269,11 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     f"Its first line has: {', '.join(columns) or 'nothing'}."
                 )
             for row in reader:
+                if None in row:
+                    raise DataError(
+                        f"Expected {len(columns)} cells in line {reader.line_num} of {str(file)!r}; received "
+                        f"{len(columns) + len(row[None])}. Put what holds a comma into double quotes."
+                    )
                 yield reader.line_num, row
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"Expected a CSV file in UTF-8; {str(file)!r} cannot be read as one: {error}.") from error
@@ -276,5 +292,13 @@ def _csv_entry(file: Path, line: int, row: dict[str, str]) -> Entry:
         )
     absolute = os.path.normpath(file.parent / path)
     relative = os.path.relpath(absolute, file.parent)
-    name = absolute if relative.startswith("..") else relative
-    return Entry(Path(name).as_posix(), label, SPLIT_NAMES.get(split), (row.get("group") or "").strip())
+    name = Path(absolute if Path(relative).parts[:1] == ("..",) else relative)
+    return Entry(name.as_posix(), label, SPLIT_NAMES.get(split), (row.get("group") or "").strip())
+
+
+def _two_of_one(file: Path, line: int, known: Entry, entry: Entry) -> str:
+    what = next(name for name in ("label", "split", "group") if getattr(known, name) != getattr(entry, name))
+    return (
+        f"Expected one {what} for each picture; {entry.path!r} has {getattr(known, what)!r} and, in line {line} "
+        f"of {str(file)!r}, {getattr(entry, what)!r}. Keep the right one."
+    )

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from opsin.catalog import require
 from opsin.errors import DataError, UsageError
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -49,37 +48,36 @@ def stratified_split(labels: np.ndarray, names: Sequence[str], *, val: float, te
 def grouped_split(labels: np.ndarray, groups: Sequence[str], *, val: float, test: float, seed: int) -> np.ndarray:
     """Like `stratified_split`, with every group wholly in one part.
 
+    The groups come in the order of a hash of the seed and their name. Each goes to the part that still lacks most
+    of the classes it holds, so parts come near their shares, class by class, as far as the groups' sizes let them.
+
     Returns:
-        str (n,): `"train"`, `"val"` or `"test"`.
+        str (n,): `"train"`, `"val"` or `"test"`; each part that is wanted has a group.
 
     Raises:
         DataError: there are too few groups to fill the parts.
     """
-    groups = np.asarray(groups, dtype=object)
-    parts = np.full(len(labels), TRAIN, dtype=object)
-    wanted = [(part, share) for part, share in ((TEST, test), (VAL, val)) if share > 0]
-    if len(set(groups)) < len(wanted) + 1:
+    names, group_of = np.unique(np.asarray(groups, dtype=object), return_inverse=True)
+    shares = {part: share for part, share in ((TRAIN, 1 - val - test), (TEST, test), (VAL, val)) if share > 0}
+    if len(names) < len(shares):
         raise DataError(
-            f"Expected at least {len(wanted) + 1} groups to split by; received {len(set(groups))}. "
+            f"Expected at least {len(shares)} groups to split by; received {len(names)}. "
             "Leave the group column out to split by picture."
         )
-    left = 1.0
-    for part, share in wanted:
-        rows = np.flatnonzero(parts == TRAIN)
-        parts[rows[_one_fold(labels[rows], groups[rows], share / left, seed)]] = part
-        left -= share
-    return parts
-
-
-def _one_fold(labels: np.ndarray, groups: np.ndarray, share: float, seed: int) -> np.ndarray:
-    model_selection = require("sklearn.model_selection", "splitting by group")
-    _, names = np.unique(groups.astype(str), return_inverse=True)
-    folds = int(np.clip(round(1 / share), 2, len(np.unique(names))))
-    smallest = np.bincount(labels).max()
-    splitter = model_selection.StratifiedGroupKFold(n_splits=min(folds, smallest), shuffle=True, random_state=seed)
-    candidates = [fold for _, fold in splitter.split(labels, labels, names) if len(fold)]
-    # Groups are of unequal size: of the folds the nearest to the share that is wanted.
-    return min(candidates, key=lambda fold: abs(len(fold) / len(labels) - share))
+    held = np.zeros((len(names), labels.max() + 1))
+    np.add.at(held, (group_of, labels), 1)
+    # As fractions of each class: a rare class counts as much as a common one.
+    held /= np.maximum(held.sum(axis=0), 1)
+    lacking = {part: np.full(held.shape[1], share) for part, share in shares.items()}
+    part_of = np.full(len(names), TRAIN, dtype=object)
+    empty = set(shares)
+    for left, group in enumerate(sorted(range(len(names)), key=lambda i: _draw(seed, names[i]))):
+        open_parts = [part for part in shares if part in empty or len(names) - left > len(empty)]
+        part = max(open_parts, key=lambda part: held[group] @ lacking[part])
+        part_of[group] = part
+        lacking[part] -= held[group]
+        empty.discard(part)
+    return part_of[group_of]
 
 
 def _share_out(count: int, *, val: float, test: float) -> tuple[int, int]:

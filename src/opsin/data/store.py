@@ -1,15 +1,18 @@
 """Decoded pixels: each picture is decoded once, into a memory-mapped file that later runs find again.
 
 A store is a folder `<cache>/<key>/` with `images.u8`, uint8 (n, h, w, c), and `index.json`. The key is a hash
-of the recipe and of each file's path, size, inode and times, so a picture that was changed, in whatever
-way, is another key. A store is written under another name and renamed; each block of it has a checksum that is
+of the recipe, Pillow's version and each file's path, size, inode and times, so a picture that was changed, in
+whatever way, is another key. A store is written under another name and renamed; each block of it has a checksum that is
 checked when it is opened, so one that is damaged is built again.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import PIL
 
 from opsin.atomic import replacing
 from opsin.data.dataset import ImageDataset
@@ -31,12 +35,17 @@ BLOCK_BYTES = 16 * 2**20
 IN_MEMORY_BYTES = 2 * 2**30
 PIXELS, INDEX = "images.u8", "index.json"
 
+_STORE = re.compile("[0-9a-f]{32}")
+# What a killed process leaves behind; nothing decodes for a day.
+_UNFINISHED = re.compile(r"\.[0-9a-f]{32}\..+\.(tmp|old)")
+_UNFINISHED_SECONDS = 24 * 3600
+
 Progress = Callable[[int, int], None]
 
 
 def default_folder() -> Path:
     """Return where decoded pixels are kept: `$OPSIN_CACHE`, or `opsin` in the user's cache folder."""
-    if "OPSIN_CACHE" in os.environ:
+    if os.environ.get("OPSIN_CACHE"):
         return Path(os.environ["OPSIN_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opsin"
 
@@ -183,7 +192,7 @@ def _obtain(
     dataset: ImageDataset, preprocess: Preprocess, cache: Cache, progress: Progress | None, say: Callable[[str], None]
 ) -> tuple[Pixels, dict[int, str]]:
     size = len(dataset) * int(np.prod(preprocess.shape))
-    if cache.enabled:
+    if cache.enabled and size:
         folder = cache.folder / _key(dataset, preprocess)
         opened = _open(folder, preprocess, len(dataset), say)
         if opened is None and _may_build(cache, size, say):
@@ -223,7 +232,7 @@ def _build_and_open(
 
 
 def _key(dataset: ImageDataset, preprocess: Preprocess) -> str:
-    digest = hashlib.sha256(json.dumps([FORMAT, preprocess.to_dict()], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([FORMAT, PIL.__version__, preprocess.to_dict()]).encode())
     for path in dataset.paths:
         try:
             stat = Path(path).stat()
@@ -314,10 +323,11 @@ def _mark_used(folder: Path) -> None:
 
 def _make_room(cache: Cache, size: int) -> bool:
     """Remove the least recently used stores until `size` bytes fit; return whether they do."""
-    if size > cache.limit_bytes:
-        return False
-    stores = sorted(_stores(cache.folder), key=lambda store: store[0])
+    _remove_unfinished(cache.folder)
+    stores = sorted(_stores(cache.folder))
     taken = sum(bytes_ for _, bytes_, _ in stores)
+    if size > cache.limit_bytes or _free(cache.folder) + taken <= size * 1.05:
+        return False
     for _, bytes_, folder in stores:
         if taken + size <= cache.limit_bytes and _free(cache.folder) > size * 1.05:
             break
@@ -328,9 +338,17 @@ def _make_room(cache: Cache, size: int) -> bool:
 
 def _stores(folder: Path) -> Iterable[tuple[float, int, Path]]:
     for index in folder.glob(f"*/{INDEX}"):
-        pixels = index.with_name(PIXELS)
-        if pixels.is_file():
-            yield index.stat().st_mtime, pixels.stat().st_size, index.parent
+        # Another process may be removing it.
+        with contextlib.suppress(OSError):
+            if _STORE.fullmatch(index.parent.name):
+                yield index.stat().st_mtime, index.with_name(PIXELS).stat().st_size, index.parent
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for path in folder.glob(".*"):
+        with contextlib.suppress(OSError):
+            if _UNFINISHED.fullmatch(path.name) and path.stat().st_mtime < time.time() - _UNFINISHED_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _free(folder: Path) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from opsin.catalog import choose
 from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset, read_parts
 from opsin.data.splits import SPLITS, TEST, TRAIN, VAL
@@ -39,9 +40,11 @@ def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) 
         wanted: `"auto"`, or the part to take.
 
     Raises:
+        UsageError: there is no part of that name.
         DataError: the data has no such part.
     """
-    files_csv = classifier.folder.parent / "files.csv"
+    choose("split", wanted, [AUTO, ALL, *SPLITS])
+    files_csv = classifier.folder.resolve().parent / "files.csv"
     trained_on_it = classifier.card.provenance.get("data", {}).get("fingerprint") == data.fingerprint
     notes: list[str] = []
     if trained_on_it and files_csv.is_file():

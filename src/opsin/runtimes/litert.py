@@ -36,7 +36,7 @@ class LiteRTRuntime:
                 "Write the model again."
             ) from error
         self.input_shape = tuple(int(size) for size in inputs["image"]["shape_signature"][1:])
-        self._batch = 0
+        self._shape: tuple[int, ...] | None = None
         # An interpreter has one set of buffers: two calls at a time would mix their pictures.
         self._lock = threading.Lock()
 
@@ -47,10 +47,11 @@ class LiteRTRuntime:
             images: float32 (N, h, w, c), 0 to 255, N ≥ 1.
         """
         with self._lock:
-            if len(images) != self._batch:
+            if images.shape != self._shape:
+                self._shape = None  # Should this fail, the next call starts from here again.
                 self._interpreter.resize_tensor_input(self._input, images.shape)
                 self._interpreter.allocate_tensors()
-                self._batch = len(images)
+                self._shape = images.shape
             self._interpreter.set_tensor(self._input, np.ascontiguousarray(images, dtype=np.float32))
             self._interpreter.invoke()
             return Outputs(*(self._interpreter.get_tensor(index) for index in self._outputs))

@@ -102,18 +102,18 @@ class EpochSeeds(keras.callbacks.Callback):
 class Events(keras.callbacks.Callback):
     """Tells the run folder how it goes, and stops when asked to or when the loss is no number."""
 
-    def __init__(self, run: RunFolder, config: TrainConfig, steps_per_epoch: int, stop: StopRequest):
+    def __init__(self, run: RunFolder, config: TrainConfig, batches: TrainingBatches, stop: StopRequest):
         super().__init__()
         self.run = run
         self.config = config
-        self.steps_per_epoch = steps_per_epoch
+        self.batches = batches
         self.stop = stop
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Emit `epoch_started`."""
         self.epoch = epoch + 1
-        self.last_event = time.monotonic()
-        self.run.emit("epoch_started", epoch=self.epoch, epochs=self.config.epochs, steps=self.steps_per_epoch)
+        self.started = self.last_event = time.monotonic()
+        self.run.emit("epoch_started", epoch=self.epoch, epochs=self.config.epochs, steps=len(self.batches))
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Emit `step`, a few times a second."""
@@ -123,9 +123,19 @@ class Events(keras.callbacks.Callback):
             return
         self.last_event = now
         _require_finite(logs["loss"], self.epoch)
+        pictures = min((batch + 1) * self.batches.batch_size, len(self.batches.images))
         self.run.emit(
-            "step", epoch=self.epoch, step=batch + 1, loss=float(logs["loss"]), accuracy=float(logs["accuracy"])
+            "step",
+            epoch=self.epoch,
+            step=batch + 1,
+            loss=float(logs["loss"]),
+            accuracy=float(logs["accuracy"]),
+            pictures_per_second=round(pictures / (now - self.started), 1),
         )
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Emit `validating`."""
+        self.run.emit("validating", epoch=self.epoch)
 
     def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Leave in the middle of validation too, if asked to."""
@@ -167,6 +177,7 @@ class Memory(keras.callbacks.Callback):
         self.run.write_history(self.state.history)
         self.run.emit("epoch_ended", epochs=self.config.epochs, improved=improved, **row)
         if self.state.out_of_patience(self.config):
+            self.run.say(f"Stopped early: no better epoch in the last {self.state.waited} (--patience).")
             self.model.stop_training = True
 
 

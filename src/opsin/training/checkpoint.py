@@ -37,7 +37,6 @@ def load_last(folder: Path, network: keras.Model) -> TrainingState:
     if not (folder / LAST).is_file():
         return TrainingState()
     arrays = _load(folder / LAST)
-    network.optimizer.build(network.trainable_variables)
     _assign(network.weights, "weight", arrays, folder / LAST)
     _assign(network.optimizer.variables, "optimizer", arrays, folder / LAST)
     return TrainingState.from_dict(json.loads(str(arrays["state"])))

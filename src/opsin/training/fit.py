@@ -55,6 +55,8 @@ def compile_network(network: keras.Model, config: TrainConfig) -> None:
         metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
         jit_compile=_compile_just_in_time(),
     )
+    # Keras would build it in the first step, outside the scope and too late for a checkpoint to be put back.
+    network.optimizer.build(network.trainable_variables)
 
 
 def fit(
@@ -88,6 +90,8 @@ def fit(
                 completed = False
     if state.best_epoch:
         load_best(run / CHECKPOINT, network, state)
+        best = state.history[state.best_epoch - 1]
+        run.emit("best_kept", epoch=state.best_epoch, val_accuracy=best["val_accuracy"], val_loss=best["val_loss"])
     return state, completed
 
 
@@ -98,7 +102,7 @@ def _callbacks(
     callbacks = [
         EpochSeeds(batches, config.seed),
         LearningRate(config, schedule, state, len(batches)),
-        Events(run, config, len(batches), stop),
+        Events(run, config, batches, stop),
         Memory(run, config, state),
     ]
     if config.tensorboard:

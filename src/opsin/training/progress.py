@@ -72,12 +72,19 @@ class TerminalProgress:
         self._advance("steps", 0, event["steps"], "")
 
     def _on_step(self, event: dict[str, Any]) -> None:
-        said = f"loss {event['loss']:.3f}  accuracy {event['accuracy']:.1%}"
+        rate = f"{event['pictures_per_second']:,.0f} pictures/s"
+        said = f"{rate}  loss {event['loss']:.3f}  accuracy {event['accuracy']:.1%}"
         self._advance("steps", event["step"], self.steps, said)
+
+    def _on_validating(self, event: dict[str, Any]) -> None:
+        self._advance("steps", self.steps, self.steps, "validating")
+
+    def _on_best_kept(self, event: dict[str, Any]) -> None:
+        self._close()
+        self.print(f"Kept the network of epoch {event['epoch']}: val accuracy {event['val_accuracy']:.2%}.")
 
     def _on_epoch_ended(self, event: dict[str, Any]) -> None:
         self._advance("epochs", event["epoch"], event["epochs"], "")
-        self._advance("steps", self.steps, self.steps, "")
         width = len(str(event["epochs"]))
         self.print(
             f"epoch {event['epoch']:>{width}}/{event['epochs']}  {event['seconds']:6.1f} s  "
@@ -85,11 +92,6 @@ class TerminalProgress:
             f"val loss {event['val_loss']:.4f}  val accuracy {event['val_accuracy']:6.2%}"
             f"{'  best so far' if event['improved'] else ''}"
         )
-        if event["epoch"] == event["epochs"]:
-            self._close()
-
-    def _on_model_saved(self, event: dict[str, Any]) -> None:
-        self._close()
 
     def _advance(self, name: str, done: int, total: int, said: str) -> None:
         if not self.console.is_terminal:

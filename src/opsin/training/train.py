@@ -96,10 +96,11 @@ def train(
         MissingPackageError: Keras or TensorFlow is not installed.
     """
     started = time.monotonic()
-    _require_trainable(train, val)
+    config = config or TrainConfig()
+    _require_trainable(train, val, config)
     run = out if isinstance(out, RunFolder) else _new_run(out, train)
     parts = {TRAIN: train, VAL: val, TEST: test if test is not None else val.subset([])}
-    plan = _plan(config or TrainConfig(), train, model)
+    plan = _plan(config, train, model)
     stored = _decode(parts, plan, run)
     network, state, completed = _fit(plan, stored, model, run)
     unreadable = sum(len(part.unreadable) for part in stored.values())
@@ -114,8 +115,8 @@ def train(
     return TrainingRun(classifier, report, state.history, run.path, completed, unreadable)
 
 
-def _require_trainable(train: ImageDataset, val: ImageDataset) -> None:
-    for package in ("keras", "sklearn"):
+def _require_trainable(train: ImageDataset, val: ImageDataset, config: TrainConfig) -> None:
+    for package in ("keras", "sklearn", *(["tensorboard"] if config.tensorboard else [])):
         require(package, "training")
     if train.class_names != val.class_names:
         raise DataError(
@@ -177,7 +178,6 @@ class _DecodeEvents:
 def _fit(
     plan: Plan, stored: dict[str, StoredImages], model: "keras.Model | None", run: RunFolder
 ) -> "tuple[keras.Model, TrainingState, bool]":
-    # Keras is loaded only now: everything that can be wrong with the data has been said.
     import keras
 
     from opsin.training.fit import compile_network, device_scope, fit
