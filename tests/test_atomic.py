@@ -125,7 +125,7 @@ def test_a_full_disk_is_said_and_nothing_half_written_stays(tmp_path, monkeypatc
 
     (tmp_path / "a").write_text("old")
     monkeypatch.setattr(Path, "write_bytes", fill_up)
-    with pytest.raises(SavingError, match="the disk is full.*Make room"):
+    with pytest.raises(SavingError, match=r"the disk is full.*Make room"):
         write_bytes(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_text() == "old"
     assert names_in(tmp_path) == ["a"]
@@ -147,7 +147,7 @@ def test_a_file_where_a_folder_is_needed_is_said(tmp_path):
 
 
 def test_a_missing_permission_is_said(tmp_path):
-    with pytest.raises(SavingError, match="Permission denied.*Choose a place"), saying_why(tmp_path / "a"):
+    with pytest.raises(SavingError, match=r"Permission denied.*Choose a place"), saying_why(tmp_path / "a"):
         raise PermissionError(errno.EACCES, "Permission denied")
 
 

@@ -71,7 +71,7 @@ def test_a_missing_file_is_named(model):
 
 def test_a_card_of_another_format_is_refused_with_its_number(model):
     edit_card(model, lambda document: document.update(format=99))
-    with pytest.raises(ModelError, match="Expected a model of format 1.*is of format 99"):
+    with pytest.raises(ModelError, match=r"Expected a model of format 1.*is of format 99"):
         ModelCard.read(model)
 
 
@@ -121,5 +121,5 @@ def test_a_keras_file_alone_says_that_the_card_is_missing(tmp_path):
 
 def test_an_unfinished_run_says_how_to_go_on(tmp_path):
     (tmp_path / "checkpoint").mkdir()
-    with pytest.raises(ModelError, match="has no model yet.*--resume"):
+    with pytest.raises(ModelError, match=r"has no model yet.*--resume"):
         find_model_folder(tmp_path)

@@ -98,9 +98,9 @@ def _take_place(temporary: Path, path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if os.path.isdir(path):
-        shutil.rmtree(path, ignore_errors=True)
-        return
+    # The error that led here is the one to tell of.
     with contextlib.suppress(OSError):
-        # The error that led here is the one to tell of.
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -86,14 +86,11 @@ class Classifier:
         card = ModelCard.read(folder)
         if runtime == "keras":
             read_proved(folder, KERAS, card)
-            return cls(resolve(RUNTIMES[runtime])(folder / KERAS), card, folder)
-        if TWIN not in card.files and (folder / KERAS).is_file():
-            raise ModelError(
-                f"Expected {TWIN} in {str(folder)!r}, the network for prediction without TensorFlow; this model was "
-                f"saved without it and has only {KERAS}. Open it with runtime='keras' (on the command line: "
-                "--runtime keras), which needs: pip install 'opsin[train]'"
-            )
-        return cls(resolve(RUNTIMES[runtime])(read_proved(folder, TWIN, card), threads), card, folder)
+            network = resolve(RUNTIMES[runtime])(folder / KERAS)
+        else:
+            network = resolve(RUNTIMES[runtime])(_read_twin(folder, card), threads)
+        _require_same_shape(network, card, folder)
+        return cls(network, card, folder)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -106,8 +103,18 @@ class Classifier:
         return self.card.preprocess
 
     def run(self, images: np.ndarray) -> Outputs:
-        """Run the network on preprocessed images, uint8 or float32 (N, h, w, c), 0 to 255."""
-        return self.runtime.run(np.asarray(images, dtype=np.float32))
+        """Run the network on preprocessed images, uint8 or float32 (N, h, w, c), 0 to 255.
+
+        Raises:
+            ModelError: the network gives something that is no number.
+        """
+        outputs = self.runtime.run(np.asarray(images, dtype=np.float32))
+        if not np.isfinite(outputs.logits).all():
+            raise ModelError(
+                f"Expected numbers from the network in {str(self.folder)!r}; it gives NaN or infinity, as one does "
+                "whose training diverged. Train it again."
+            )
+        return outputs
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Return float64 (N, k), calibrated probabilities for logits (N, k) or (N, 1).
@@ -119,7 +126,8 @@ class Classifier:
         if probabilities.shape[1] != len(self.class_names):
             raise ModelError(
                 f"Expected a name for each of the network's {probabilities.shape[1]} classes; {CARD} in "
-                f"{str(self.folder)!r} has {len(self.class_names)}. Copy the model folder again from where it was trained."
+                f"{str(self.folder)!r} has {len(self.class_names)}. Copy the model folder again from where it was "
+                "trained."
             )
         return probabilities
 
@@ -145,7 +153,7 @@ class Classifier:
             batch_size: how many pictures the network sees at once.
         """
         if isinstance(sources, str | bytes | os.PathLike):
-            raise UsageError(f"Expected many pictures, in a list say; received a single one. Use predict.")
+            raise UsageError("Expected many pictures, in a list say; received a single one. Use predict.")
         if batch_size < 1:
             raise UsageError(f"Expected a batch size of at least 1; received {batch_size}.")
         sources, named = itertools.tee(sources)
@@ -175,6 +183,27 @@ class Classifier:
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, copy)
         return folder
+
+
+def _read_twin(folder: Path, card: ModelCard) -> bytes:
+    if TWIN not in card.files and (folder / KERAS).is_file():
+        raise ModelError(
+            f"Expected {TWIN} in {str(folder)!r}, the network for prediction without TensorFlow; this model was "
+            f"saved without it and has only {KERAS}. Open it with runtime='keras' (on the command line: "
+            "--runtime keras), which needs: pip install 'opsin[train]'"
+        )
+    return read_proved(folder, TWIN, card)
+
+
+def _require_same_shape(runtime: Runtime, card: ModelCard, folder: Path) -> None:
+    # A network that takes any height has None (Keras) or -1 (LiteRT) in its place.
+    shapes = zip(card.preprocess.shape, runtime.input_shape, strict=True)
+    if any(made != taken for made, taken in shapes if taken not in (None, -1)):
+        raise ModelError(
+            f"Expected a recipe that makes what the network takes; {CARD} in {str(folder)!r} makes pictures of "
+            f"{card.preprocess.shape}, the network takes {runtime.input_shape}. Copy the model folder again from where "
+            "it was trained."
+        )
 
 
 Batch = list["np.ndarray | PictureError"]

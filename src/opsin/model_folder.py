@@ -107,8 +107,8 @@ def find_model_folder(path: str | Path) -> Path:
         )
     if (path / KERAS).is_file():
         raise ModelError(
-            f"Expected {CARD} beside {KERAS}, for the class names and the recipe from picture to network; it is missing "
-            f"in {str(path)!r}. Copy the whole model folder from where it was trained."
+            f"Expected {CARD} beside {KERAS}, for the class names and the recipe from picture to network; it is "
+            f"missing in {str(path)!r}. Copy the whole model folder from where it was trained."
         )
     raise ModelError(
         f"Expected a run folder or a model folder (it holds {CARD}); {str(path)!r} is neither. "

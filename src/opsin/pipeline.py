@@ -6,6 +6,9 @@ import numpy as np
 from opsin.augmentation.augmenter import Augmenter
 from opsin.data.store import StoredImages
 
+LEAST_WORKERS = 2
+"""With fewer, Keras leaves the batches to tf.data's autotuning, which sometimes sleeps for seconds at an epoch's end."""
+
 
 class TrainingBatches(keras.utils.PyDataset):
     """Shuffled, augmented batches; everything random is a pure function of (seed, epoch).
@@ -18,7 +21,7 @@ class TrainingBatches(keras.utils.PyDataset):
         augmenter: what is done to them; it holds the seed.
         batch_size: pictures a batch; the last one of an epoch may be smaller.
         class_weights: float (k,), the weight of each class in the loss, 1 on average over pictures.
-        workers: threads that prepare batches ahead.
+        workers: threads that prepare batches ahead, 2 or more.
     """
 
     def __init__(
@@ -28,7 +31,7 @@ class TrainingBatches(keras.utils.PyDataset):
         batch_size: int,
         *,
         class_weights: np.ndarray,
-        workers: int = 1,
+        workers: int = LEAST_WORKERS,
     ):
         super().__init__(workers=workers, max_queue_size=8)
         self.images = images
@@ -62,7 +65,7 @@ class PlainBatches(keras.utils.PyDataset):
     """Batches in order, as they are: images float32 (N, h, w, c), 0 to 255, and labels int32 (N,)."""
 
     def __init__(self, images: StoredImages, batch_size: int):
-        super().__init__(workers=1, max_queue_size=4)
+        super().__init__(workers=LEAST_WORKERS, max_queue_size=4)
         self.images = images
         self.labels = images.dataset.labels
         self.batch_size = batch_size

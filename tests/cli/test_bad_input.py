@@ -38,7 +38,7 @@ def test_no_such_data(opsin, tmp_path):
 def test_a_file_where_a_folder_is_expected(opsin, tmp_path):
     (tmp_path / "notes.txt").write_text("no pictures")
 
-    expect(opsin("train", tmp_path / "notes.txt"), ExitCode.UNUSABLE, "path and label")
+    expect(opsin("train", tmp_path / "notes.txt"), ExitCode.USAGE, "notes.txt", ".csv")
 
 
 def test_an_empty_folder(opsin, tmp_path):

@@ -221,23 +221,25 @@ def test_an_interrupted_decoding_leaves_nothing(animals, cache, monkeypatch):
     def interrupt(self, source):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Preprocess, "read", interrupt)
+    monkeypatch.setattr(Preprocess, "read", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         decode(animals, cache)
     assert list(cache.folder.iterdir()) == []
 
 
-def test_what_a_killed_process_leaves_is_never_taken_for_a_store(animals, cache):
-    program = f"""
-import os
+DYING = """
+import os, pathlib, sys
 from opsin.data.dataset import ImageDataset
 from opsin.data.store import Cache, decode_datasets
 from opsin.images.preprocess import Preprocess
-die = lambda done, total: done == 5 and os._exit(9)
-decode_datasets([ImageDataset.from_folder({str(animals.root)!r})], {RECIPE!r}, cache={cache!r}, progress=die)
+dataset, cache = ImageDataset.from_folder(sys.argv[1]), Cache(folder=pathlib.Path(sys.argv[2]))
+decode_datasets([dataset], Preprocess(5, 7), cache=cache, progress=lambda done, total: done == 5 and os._exit(9))
 """
-    program = program.replace("PosixPath", "__import__('pathlib').Path")
-    assert subprocess.run([sys.executable, "-c", program]).returncode == 9
+
+
+def test_what_a_killed_process_leaves_is_never_taken_for_a_store(animals, cache):
+    killed = subprocess.run([sys.executable, "-c", DYING, animals.root, cache.folder])
+    assert killed.returncode == 9
     assert [path.name.startswith(".") for path in cache.folder.iterdir()] == [True]
     assert find_decoded(animals, RECIPE, cache) is None
     assert np.array_equal(rows(decode(animals, cache)), exact(animals))

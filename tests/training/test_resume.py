@@ -55,7 +55,7 @@ def whole(colors, tmp_path_factory) -> TrainingRun:
     return run(colors, RunFolder.create(tmp_path_factory.mktemp("whole") / "run"))
 
 
-@pytest.mark.parametrize(("event", "epoch"), [("epoch_ended", 2), ("epoch_started", 4), ("network_built", None)])
+@pytest.mark.parametrize(("event", "epoch"), [("epoch_ended", 2), ("epoch_started", 4), ("epoch_started", 1)])
 def test_a_run_that_was_killed_and_resumed_ends_bit_for_bit_as_one_that_was_not(colors, whole, tmp_path, event, epoch):
     with pytest.raises(KeyboardInterrupt):
         run(colors, RunFolder.create(tmp_path / "run", [interrupting(event, epoch, die)]))
@@ -95,6 +95,25 @@ def test_ctrl_c_before_the_first_epoch_ends_leaves_a_run_without_a_model_that_ca
     assert stopped.classifier is None
     assert not (tmp_path / "run" / "model").exists()
     assert without_times(run(colors, RunFolder.resume(tmp_path / "run")).history) == without_times(whole.history)
+
+
+@pytest.mark.parametrize("event", ["run_started", "decoding"])
+def test_a_new_run_that_fails_before_it_trains_leaves_nothing_and_can_be_begun_there_again(colors, tmp_path, event):
+    with pytest.raises(KeyboardInterrupt):
+        run(colors, RunFolder.create(tmp_path / "run", [interrupting(event, None, die)]), config(cache=False))
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_interrupted_run_survives_a_resume_that_fails_before_it_trains(colors, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_ended", 1, die)]))
+    before = sorted(path.name for path in (tmp_path / "run").rglob("*"))
+
+    with pytest.raises(KeyboardInterrupt):
+        run(colors, RunFolder.resume(tmp_path / "run", [interrupting("run_started", None, die)]))
+
+    assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == before
 
 
 def test_the_signal_handlers_of_before_are_back_after_training(colors, tmp_path):

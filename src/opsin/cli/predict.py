@@ -115,7 +115,7 @@ def _write_json(answers: Iterable, top: int) -> int:
 
 def _write_csv(answers: Iterable, top: int) -> int:
     failed = 0
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(sys.stdout, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     more = [f"{what}_{rank}" for rank in range(2, top + 1) for what in ("label", "probability")]
     writer.writerow(["path", "label", "probability", *more, "error"])
     for path, answer in answers:

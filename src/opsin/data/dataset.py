@@ -1,20 +1,16 @@
 """`ImageDataset`: pictures, their labels and their class names."""
 
-import csv
 import functools
 import hashlib
-import io
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from opsin.atomic import write_bytes
 from opsin.data.readers import NO_GROUP, Listing, Skipped, read_csv, read_folder
 from opsin.data.splits import SPLITS, TEST, TRAIN, VAL, grouped_split, require_fractions, stratified_split
-from opsin.errors import DataError, UsageError
+from opsin.errors import DataError
 
 
 class ImageDataset:
@@ -39,7 +35,7 @@ class ImageDataset:
     @classmethod
     def open(cls, path: str | Path) -> "ImageDataset":
         """Read a folder or a `.csv` file."""
-        is_csv = Path(path).suffix.lower() == ".csv" and os.path.isfile(path)
+        is_csv = Path(path).suffix.lower() == ".csv" and Path(path).is_file()
         return cls.from_csv(path) if is_csv else cls.from_folder(path)
 
     @classmethod
@@ -114,7 +110,7 @@ class ImageDataset:
         """A hash of the names, labels and file sizes of the whole listing: which data this is, wherever it lies."""
         digest = hashlib.sha256()
         for entry in sorted(self.listing.entries, key=lambda entry: entry.path):
-            size = _size(self.root / entry.path)
+            size = file_size(self.root / entry.path)
             digest.update(f"{entry.path}\0{entry.label}\0{size}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
@@ -214,57 +210,8 @@ def require_learnable(dataset: ImageDataset) -> None:
         )
 
 
-FILES_COLUMNS = ("path", "label", "split", "group", "status", "reason")
-
-
-def write_files_csv(path: str | Path, parts: dict[str, ImageDataset], unreadable: Sequence[Skipped] = ()) -> None:
-    """Write the account of every file: used in which part, or skipped and why.
-
-    Args:
-        path: the CSV to write; its columns are `FILES_COLUMNS`. Its paths are relative to the first part's root.
-        parts: the data sets by the name of their part.
-        unreadable: pictures of the parts that could not be decoded.
-    """
-    reasons = {skipped.path: skipped.reason for skipped in unreadable}
-    buffer = io.StringIO(newline="")
-    # Of both its characters, Python's writer quotes what holds one: names may.
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    writer.writerow(FILES_COLUMNS)
-    root = next(iter(parts.values())).root
-    for part, dataset in parts.items():
-        # Pictures of another root can have the same names.
-        before = "" if dataset.root == root else f"{dataset.root}/"
-        for name, label, group in zip(dataset.names, dataset.labels, dataset.groups, strict=True):
-            status = ("skipped", reasons[name]) if name in reasons else ("used", "")
-            writer.writerow((before + name, dataset.class_names[label], part, group, *status))
-    listings = {id(dataset.listing): dataset for dataset in parts.values()}
-    for dataset in listings.values():
-        before = "" if dataset.root == root else f"{dataset.root}/"
-        writer.writerows((before + skipped.path, "", "", "", "skipped", skipped.reason) for skipped in dataset.skipped)
-    write_bytes(path, buffer.getvalue().encode("utf-8", "surrogateescape"))
-
-
-def read_parts(path: str | Path, dataset: ImageDataset) -> dict[str, ImageDataset]:
-    """Split a data set as a `files.csv` says.
-
-    Raises:
-        UsageError: there is no such file.
-        DataError: it is damaged.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"Expected the run's account of its files; there is none at {str(path)!r}.")
-    try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as handle:
-            # A picture that a CSV lists twice is in the account twice: used, and skipped the second time.
-            part_of = {row["path"]: row["split"] for row in csv.DictReader(handle) if row["split"]}
-    except (OSError, KeyError, csv.Error) as error:
-        raise DataError(f"Expected the run's account of its files; {str(path)!r} is damaged: {error}.") from error
-    parts = np.array([part_of.get(name, "") for name in dataset.names], dtype=object)
-    return {part: dataset.subset(parts == part) for part in SPLITS}
-
-
-def _size(path: Path) -> int:
+def file_size(path: Path) -> int:
+    """Return a file's size in bytes; -1 if it cannot be told."""
     try:
         return path.stat().st_size
     except OSError:

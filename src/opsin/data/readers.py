@@ -21,6 +21,9 @@ SYSTEM_NAMES = frozenset(
 
 NO_GROUP = ""
 
+# Path's own methods raise where a folder may not be entered.
+_exists, _is_file, _is_folder = os.path.exists, os.path.isfile, os.path.isdir
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -74,9 +77,9 @@ def read_folder(folder: str | Path) -> Listing:
         DataError: it holds no pictures in class folders, or its splits have different classes.
     """
     root = Path(folder)
-    if not os.path.exists(root):
+    if not _exists(root):
         raise UsageError(f"Expected a folder of pictures; there is nothing at {str(root)!r}. Check the path.")
-    if not os.path.isdir(root):
+    if not _is_folder(root):
         raise UsageError(f"Expected a folder with a folder for each class, or a .csv file; {str(root)!r} is neither.")
     root = root.resolve()
     walk = _Walk(root)
@@ -103,7 +106,7 @@ def read_csv(file: str | Path) -> Listing:
         DataError: a column or a label is missing, a picture has two labels, or none of the files exist.
     """
     file = Path(file)
-    if not os.path.isfile(file):
+    if not _is_file(file):
         raise UsageError(f"Expected a CSV file; there is none at {str(file)!r}. Check the path.")
     # Of a link to a CSV, the pictures lie beside the link.
     file = file.parent.resolve() / file.name
@@ -118,7 +121,7 @@ def read_csv(file: str | Path) -> Listing:
             skipped.append(Skipped(entry.path, f"listed again in line {line} of the CSV"))
         else:
             raise DataError(_two_of_one(file, line, known, entry))
-    present = [entry for entry in entries.values() if os.path.isfile(file.parent / entry.path)]
+    present = [entry for entry in entries.values() if _is_file(file.parent / entry.path)]
     there = {entry.path for entry in present}
     skipped += [Skipped(p, "there is no such file", lost=True) for p in entries if p not in there]
     if not present:
@@ -141,7 +144,7 @@ class _Walk:
 
     def skip(self, path: Path, reason: str, *, lost: bool = False) -> None:
         name = path.relative_to(self.root).as_posix()
-        self.skipped.append(Skipped(name + "/" if os.path.isdir(path) else name, reason, lost))
+        self.skipped.append(Skipped(name + "/" if _is_folder(path) else name, reason, lost))
 
     def folder(self, path: Path) -> tuple[list[Path], list[Path]]:
         """Return the folders and the files to be looked at in `path`, sorted."""
@@ -150,7 +153,7 @@ class _Walk:
             if _is_hidden(child):
                 self.skip(child, "hidden or system file")
             else:
-                (folders if os.path.isdir(child) else files).append(child)
+                (folders if _is_folder(child) else files).append(child)
         return folders, files
 
     def pictures(self, path: Path, parents: frozenset[str]) -> Iterator[Path]:
@@ -163,7 +166,7 @@ class _Walk:
         for file in files:
             if file.suffix.lower() not in SUFFIXES:
                 self.skip(file, f"not a picture's suffix ({file.suffix or 'none'})")
-            elif not os.path.isfile(file):
+            elif not _is_file(file):
                 self.skip(file, "not a regular file (a broken link, say)", lost=True)
             else:
                 yield file
@@ -187,7 +190,7 @@ def _is_hidden(path: Path) -> bool:
 def _split_folders(walk: _Walk) -> dict[str, Path] | None:
     """Return the folders of train, val and test if `root` is laid out so; None if it holds classes."""
     train = walk.root / "train"
-    if not os.path.isdir(train) or not _holds_only_folders(train):
+    if not _is_folder(train) or not _holds_only_folders(train):
         return None
     splits: dict[str, Path] = {}
     folders, files = walk.folder(walk.root)
@@ -209,7 +212,7 @@ def _split_folders(walk: _Walk) -> dict[str, Path] | None:
 
 def _holds_only_folders(path: Path) -> bool:
     visible = [child for child in _children(path) if not _is_hidden(child)]
-    files = [child for child in visible if not os.path.isdir(child)]
+    files = [child for child in visible if not _is_folder(child)]
     return len(files) < len(visible) and not any(file.suffix.lower() in SUFFIXES for file in files)
 
 

@@ -71,8 +71,8 @@ def grouped_split(labels: np.ndarray, groups: Sequence[str], *, val: float, test
     lacking = {part: np.full(held.shape[1], share) for part, share in shares.items()}
     part_of = np.full(len(names), TRAIN, dtype=object)
     empty = set(shares)
-    for left, group in enumerate(sorted(range(len(names)), key=lambda i: _draw(seed, names[i]))):
-        open_parts = [part for part in shares if part in empty or len(names) - left > len(empty)]
+    for done, group in enumerate(sorted(range(len(names)), key=lambda i: _draw(seed, names[i]))):
+        open_parts = [part for part in shares if part in empty or len(names) - done > len(empty)]
         part = max(open_parts, key=lambda part: held[group] @ lacking[part])
         part_of[group] = part
         lacking[part] -= held[group]

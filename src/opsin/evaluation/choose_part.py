@@ -6,7 +6,8 @@ import numpy as np
 
 from opsin.catalog import choose
 from opsin.classifier import Classifier
-from opsin.data.dataset import ImageDataset, read_parts
+from opsin.data.account import read_parts
+from opsin.data.dataset import ImageDataset
 from opsin.data.splits import SPLITS, TEST, TRAIN, VAL
 from opsin.errors import DataError
 
@@ -31,8 +32,8 @@ class Part:
 def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) -> Part:
     """Choose what to evaluate on.
 
-    On the data that the model was trained on, the run's `files.csv` says what was held out. Other data is judged
-    by its own test part, else its val part, else as a whole.
+    On the data that the model was trained on, with or without pictures added since, the run's `files.csv` says what
+    was held out. Other data is judged by its own test part, else its val part, else as a whole.
 
     Args:
         classifier: the model, opened from its run folder for its `files.csv` to be found.
@@ -44,18 +45,23 @@ def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) 
         DataError: the data has no such part.
     """
     choose("split", wanted, [AUTO, ALL, *SPLITS])
-    files_csv = classifier.folder.resolve().parent / "files.csv"
+    account = classifier.folder.resolve().parent / "files.csv"
+    parts = read_parts(account, data) if account.is_file() else {}
+    seen = sum(len(part) for part in parts.values())
     trained_on_it = classifier.card.provenance.get("data", {}).get("fingerprint") == data.fingerprint
     notes: list[str] = []
-    if trained_on_it and files_csv.is_file():
-        parts = read_parts(files_csv, data)
-    else:
+    if not seen:
         parts = _given_parts(data)
         notes += _warnings(trained_on_it, parts, wanted)
     name = _pick(parts, wanted)
     if wanted == AUTO and name != ALL:
-        why = "the model never saw them" if trained_on_it and name == TEST else f"its {name} part"
+        why = "the model never saw them" if seen and name == TEST else f"its {name} part"
         notes.append(f"Evaluating on {len(parts[name]):,} of {len(data):,} pictures: {why}. (--split chooses others.)")
+    if seen and seen < len(data) and wanted == AUTO:
+        notes.append(
+            f"{len(data) - seen:,} pictures are new since the training and not among them; to judge on those, put "
+            "them in a folder of their own."
+        )
     chosen = data if name == ALL else parts[name]
     if not len(chosen):
         raise DataError(f"Expected a {name} part in {str(data.root)!r}; it has none. Choose another --split.")

@@ -46,6 +46,8 @@ def evaluate(
     else:
         logits, unreadable = run_stored(classifier, stored, progress), stored.unreadable
         readable = ~np.isin(dataset.names, [skipped.path for skipped in unreadable])
+    # Files that the data names and that do not exist are in no part: they are said whatever part is judged.
+    unreadable = (*unreadable, *(skipped for skipped in dataset.skipped if skipped.lost))
     return Report.from_predictions(
         labels[readable],
         classifier.probabilities(logits),

@@ -1,15 +1,13 @@
-"""One training from its state to its end: compile, run Keras's loop, keep the best weights."""
-
-import contextlib
-from collections.abc import Iterator
+"""One training from its checkpoint to its end: run Keras's loop, keep the best weights."""
 
 import keras
+import numpy as np
 
 from opsin.augmentation.augmenter import Augmenter
 from opsin.augmentation.policies import get_policy
 from opsin.catalog import resolve
 from opsin.data.store import StoredImages
-from opsin.pipeline import PlainBatches, TrainingBatches
+from opsin.pipeline import LEAST_WORKERS, PlainBatches, TrainingBatches
 from opsin.training.callbacks import (
     EpochSeeds,
     Events,
@@ -19,50 +17,32 @@ from opsin.training.callbacks import (
     StopRequest,
 )
 from opsin.training.checkpoint import load_best, load_last
-from opsin.training.config import OPTIMIZERS, SCHEDULES, TrainConfig
-from opsin.training.losses import CrossEntropy, accuracy
-from opsin.training.plan import gpu_count, weigh_classes
+from opsin.training.config import SCHEDULES, TrainConfig
+from opsin.training.plan import gpu_count
 from opsin.training.run_folder import CHECKPOINT, TENSORBOARD, RunFolder
 from opsin.training.state import TrainingState
 
 GPU_WORKERS = 4
 
 
-@contextlib.contextmanager
-def device_scope() -> Iterator[None]:
-    """Make what is built inside live on all GPUs of the machine (TensorFlow's MirroredStrategy)."""
-    if keras.backend.backend() != "tensorflow" or gpu_count() < 2:
-        yield
-        return
-    import tensorflow
-
-    with tensorflow.distribute.MirroredStrategy().scope():
-        yield
-
-
-def compile_network(network: keras.Model, config: TrainConfig) -> None:
-    """Give a network its optimizer, loss and metric, inside the `device_scope` it was built in."""
-    settings = {"weight_decay": config.weight_decay} if config.optimizer != "adam" else {}
-    if config.optimizer == "sgd-nesterov":
-        settings |= {"momentum": 0.9, "nesterov": True}
-    optimizer = resolve(OPTIMIZERS[config.optimizer])(learning_rate=config.learning_rate, **settings)
-    if settings:
-        # Biases and the scales of normalisation are few and do not overfit: decay is for kernels.
-        optimizer.exclude_from_weight_decay(var_list=[v for v in network.trainable_variables if len(v.shape) < 2])
-    network.compile(
-        optimizer=optimizer,
-        loss=CrossEntropy(config.label_smoothing),
-        metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
-        jit_compile=_compile_just_in_time(),
-    )
-    # Keras would build it in the first step, outside the scope and too late for a checkpoint to be put back.
-    network.optimizer.build(network.trainable_variables)
-
-
 def fit(
-    network: keras.Model, train: StoredImages, val: StoredImages, *, config: TrainConfig, run: RunFolder
+    network: keras.Model,
+    train: StoredImages,
+    val: StoredImages,
+    *,
+    class_weights: np.ndarray,
+    config: TrainConfig,
+    run: RunFolder,
 ) -> tuple[TrainingState, bool]:
     """Train a compiled network from its checkpoint, if there is one, to its end; it keeps the best weights.
+
+    Args:
+        network: float32 (N, h, w, c), 0 to 255 → logits (N, k) or (N, 1).
+        train: the pictures to learn from.
+        val: the pictures that tell the best epoch.
+        class_weights: float (k,), the weight of each class in the loss.
+        config: settings without any `auto`.
+        run: where events, history and checkpoints go.
 
     Returns:
         The state at the end, and whether the training came to its end (False: the user stopped it).
@@ -70,7 +50,7 @@ def fit(
     Raises:
         TrainingError: the loss became infinite or no number.
     """
-    batches = _training_batches(train, config)
+    batches = _training_batches(train, class_weights, config)
     state = load_last(run / CHECKPOINT, network)
     batches.start_epoch(state.epoch)
     completed = True
@@ -110,21 +90,13 @@ def _callbacks(
     return callbacks
 
 
-def _training_batches(train: StoredImages, config: TrainConfig) -> TrainingBatches:
-    class_count = len(train.dataset.class_names)
-    augmenter = Augmenter(get_policy(config.augment), config.seed, class_count, color=config.color)
+def _training_batches(train: StoredImages, class_weights: np.ndarray, config: TrainConfig) -> TrainingBatches:
+    augmenter = Augmenter(get_policy(config.augment), config.seed, len(class_weights), color=config.color)
     return TrainingBatches(
         train,
         augmenter,
         config.batch_size,
-        class_weights=weigh_classes(config, train.dataset.labels, class_count),
-        # On a CPU the cores are the network's; one thread keeps ahead of it.
-        workers=GPU_WORKERS if gpu_count() else 1,
+        class_weights=class_weights,
+        # On a CPU the cores are the network's, and few threads keep ahead of it.
+        workers=GPU_WORKERS if gpu_count() else LEAST_WORKERS,
     )
-
-
-def _compile_just_in_time() -> bool | str:
-    # XLA makes convolutions on a CPU several times slower under TensorFlow; JAX cannot do without it.
-    if keras.backend.backend() == "tensorflow":
-        return gpu_count() > 0
-    return "auto"

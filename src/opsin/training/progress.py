@@ -42,7 +42,9 @@ class TerminalProgress:
         parts = ", ".join(f"{count:,} {part}" for part, count in event["pictures"].items())
         self.print(f"{event['data']}: {event['classes']} classes, pictures: {parts}")
         if event["skipped"]:
-            self.print(f"{event['skipped']:,} other files or folders are not used; files.csv says why.")
+            self.print(f"Not used: {event['skipped']:,} other files or folders (files.csv names them all), such as")
+            for skipped in event["skipped_first"]:
+                self.print(f"  {skipped}")
 
     def _on_note(self, event: dict[str, Any]) -> None:
         self.print(event["text"], "yellow")
@@ -62,8 +64,6 @@ class TerminalProgress:
         macs = "" if event["multiply_adds"] is None else f", {event['multiply_adds'] / 1e6:,.1f} M multiply-adds"
         self.print(f"Network: {event['name']}, {height}×{width}×{channels}, {event['parameters']:,} parameters{macs}")
         self.print(f"Augmentation: {event['augmentation']}")
-        if event["class_weights"]:
-            self.print("Classes are imbalanced: rare ones weigh more in the loss.")
 
     def _on_epoch_started(self, event: dict[str, Any]) -> None:
         self.steps = event["steps"]

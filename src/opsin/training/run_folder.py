@@ -1,5 +1,6 @@
 """The run folder: everything that a training leaves behind, and its events as they happen."""
 
+import contextlib
 import csv
 import io
 import json
@@ -9,13 +10,14 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from opsin import __version__
 from opsin.atomic import saying_why, write_bytes, write_text
+from opsin.data.account import read_account
 from opsin.data.dataset import ImageDataset
 from opsin.errors import UsageError
 
@@ -40,11 +42,13 @@ class RunFolder:
     Args:
         path: the folder; use `create` or `resume` to get one that is safe to write to.
         listeners: each is called with every event, a dict with `event` and `time`.
+        fresh: whether this run made what is in the folder.
     """
 
-    def __init__(self, path: Path, listeners: Sequence[Listener] = ()):
+    def __init__(self, path: Path, listeners: Sequence[Listener] = (), *, fresh: bool = False):
         self.path = path
         self.listeners = tuple(listeners)
+        self.fresh = fresh
 
     @classmethod
     def create(cls, path: str | Path, listeners: Sequence[Listener] = ()) -> "RunFolder":
@@ -59,7 +63,7 @@ class RunFolder:
         with saying_why(path):
             path.mkdir(parents=True, exist_ok=True)
             (path / EVENTS).touch()
-        return cls(path, listeners)
+        return cls(path, listeners, fresh=True)
 
     @classmethod
     def resume(cls, path: str | Path, listeners: Sequence[Listener] = ()) -> "RunFolder":
@@ -78,10 +82,22 @@ class RunFolder:
             raise UsageError(f"Expected an interrupted run; the one in {str(path)!r} came to its end.")
         return cls(path, listeners)
 
+    @contextlib.contextmanager
+    def beginning(self) -> Iterator[None]:
+        """Remove what a new run has written if it fails in the block, so that it can be begun again there."""
+        try:
+            yield
+        except BaseException:
+            if self.fresh:
+                for name in (EVENTS, CONFIG, FILES):
+                    (self / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    self.path.rmdir()
+            raise
+
     def require_same_data(self, dataset: ImageDataset) -> None:
         """Raise `UsageError` unless the data set holds the pictures that the run was started on."""
-        with (self / FILES).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = [(row["path"], row["label"]) for row in csv.DictReader(file) if row["split"]]
+        rows = [(row["path"], row["label"]) for row in read_account(self / FILES)]
         labels = (dataset.class_names[label] for label in dataset.labels)
         if sorted(rows) != sorted(zip(dataset.names, labels, strict=True)):
             raise UsageError(

@@ -29,8 +29,8 @@ def one_cycle(progress: float) -> float:
 
     Both ways along half a cosine, where the paper's are straight.
 
-    >>> one_cycle(0.0), one_cycle(0.25), one_cycle(1.0)
-    (0.04, 1.0, 0.0004)
+    >>> [round(one_cycle(progress), 6) for progress in (0.0, 0.25, 1.0)]
+    [0.04, 1.0, 0.0004]
     """
     if progress < ONE_CYCLE_RISE:
         return 1 - (1 - ONE_CYCLE_START) * cosine(progress / ONE_CYCLE_RISE)

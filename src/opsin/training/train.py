@@ -1,5 +1,6 @@
 """`train`: from data sets and settings to a run folder with a trained, evaluated, saved classifier in it."""
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opsin import __version__
-from opsin.architectures import build_network, check_network, load_network
+from opsin.architectures import check_network
 from opsin.architectures.summary import summarize
 from opsin.atomic import replacing, saying_why
 from opsin.augmentation.policies import describe, get_policy
 from opsin.catalog import require
 from opsin.classifier import Classifier
-from opsin.data.dataset import ImageDataset, require_learnable, write_files_csv
+from opsin.data.account import write_account
+from opsin.data.dataset import ImageDataset, require_learnable
+from opsin.data.readers import Skipped
 from opsin.data.splits import TEST, TRAIN, VAL
 from opsin.data.store import Cache, StoredImages, decode_datasets
 from opsin.errors import DataError
@@ -43,6 +46,10 @@ if TYPE_CHECKING:
     from opsin.training.state import TrainingState
 
 
+MOST_SAID = 20
+"""So many pictures that cannot be used are named one by one; files.csv names them all."""
+
+
 @dataclass(frozen=True)
 class TrainingRun:
     """What a training gives back.
@@ -54,7 +61,7 @@ class TrainingRun:
         history: a row for each epoch.
         folder: the run folder.
         completed: False if the user stopped it; `--resume` goes on.
-        unreadable: how many pictures could not be read.
+        unreadable: how many pictures could not be found or read.
     """
 
     classifier: Classifier | None
@@ -98,16 +105,27 @@ def train(
     started = time.monotonic()
     config = config or TrainConfig()
     _require_trainable(train, val, config)
+    from opsin.training.fit import fit
+    from opsin.training.network import in_float32, make_network
+
     run = out if isinstance(out, RunFolder) else _new_run(out, train)
     parts = {TRAIN: train, VAL: val, TEST: test if test is not None else val.subset([])}
-    plan = _plan(config, train, model)
-    stored = _decode(parts, plan, run)
-    network, state, completed = _fit(plan, stored, model, run)
-    unreadable = sum(len(part.unreadable) for part in stored.values())
+    class_count = len(train.class_names)
+    with run.beginning():
+        plan = _plan(config, train, model)
+        network = make_network(plan, class_count, model)
+        _say_what_begins(plan, network, parts, run)
+        stored = _decode(parts, plan, run)
+        weights = weigh_classes(plan.config, stored[TRAIN].dataset.labels, class_count)
+        if weights.max() > weights.min():
+            run.say("The classes are imbalanced: rare ones weigh more in the loss (--class-weights).")
+    state, completed = fit(network, stored[TRAIN], stored[VAL], class_weights=weights, config=plan.config, run=run)
+    unreadable = len(_lost(parts, stored))
     if not state.best_epoch:
         return TrainingRun(None, None, state.history, run.path, completed, unreadable)
+    network = network if model is not None else in_float32(network, plan, class_count)
     classifier = _save(network, plan, train, run)
-    report = _judge(classifier, stored, state, run) if completed else None
+    report = _judge(classifier, stored, state, config=plan.config, run=run) if completed else None
     run.write_environment(seconds=round(time.monotonic() - started, 1), seed=plan.config.seed, data=str(train.root))
     if completed:
         run.remove_checkpoint()
@@ -138,27 +156,53 @@ def _plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | None")
     return make_plan(config, train, model)
 
 
-def _decode(parts: dict[str, ImageDataset], plan: Plan, run: RunFolder) -> dict[str, StoredImages]:
-    config = plan.config
+def _say_what_begins(plan: Plan, network: "keras.Model", parts: dict[str, ImageDataset], run: RunFolder) -> None:
+    config, summary = plan.config, summarize(network)
     run.emit(
         "run_started",
         folder=str(run.path),
         data=str(parts[TRAIN].root),
         classes=len(parts[TRAIN].class_names),
         pictures={name: len(part) for name, part in parts.items()},
+        fingerprint=parts[TRAIN].fingerprint,
         skipped=len(parts[TRAIN].skipped),
+        skipped_first=[f"{skipped.path}: {skipped.reason}" for skipped in parts[TRAIN].skipped[:3]],
     )
+    run.emit(
+        "network_built",
+        name=network.name,
+        input_shape=list(plan.preprocess.shape),
+        parameters=summary.parameters,
+        multiply_adds=summary.multiply_adds,
+        augmentation=f"{config.augment} ({describe(get_policy(config.augment))})",
+    )
+
+
+def _decode(parts: dict[str, ImageDataset], plan: Plan, run: RunFolder) -> dict[str, StoredImages]:
+    config = plan.config
     cache = Cache(limit_bytes=int(config.cache_limit_gb * 2**30), enabled=config.cache)
     stored = decode_datasets(
         list(parts.values()), plan.preprocess, cache=cache, progress=_DecodeEvents(run), say=run.say
     )
     stored = dict(zip(parts, stored, strict=True))
-    unreadable = [skipped for part in stored.values() for skipped in part.unreadable]
-    for skipped in unreadable:
-        run.say(f"Left out {skipped.path!r}: {skipped.reason}")
+    _say_what_is_lost(_lost(parts, stored), run)
     config.save_toml(run / CONFIG)
-    write_files_csv(run / FILES, parts, unreadable)
+    write_account(run / FILES, parts, {name: part.unreadable for name, part in stored.items()})
     return stored
+
+
+def _lost(parts: dict[str, ImageDataset], stored: dict[str, StoredImages]) -> list[Skipped]:
+    """Return the pictures that were meant to be used and cannot be."""
+    listings = {id(part.listing): part.listing for part in parts.values()}.values()
+    missing = [skipped for listing in listings for skipped in listing.skipped if skipped.lost]
+    return missing + [skipped for part in stored.values() for skipped in part.unreadable]
+
+
+def _say_what_is_lost(lost: list[Skipped], run: RunFolder) -> None:
+    for skipped in lost[:MOST_SAID]:
+        run.say(f"Left out {skipped.path!r}: {skipped.reason}")
+    if len(lost) > MOST_SAID:
+        run.say(f"Left out {len(lost) - MOST_SAID:,} pictures more; {FILES} in the run names them all.")
 
 
 class _DecodeEvents:
@@ -173,51 +217,6 @@ class _DecodeEvents:
         if now - self.last > 0.25 or done == total:
             self.last = now
             self.run.emit("decoding", done=done, total=total)
-
-
-def _fit(
-    plan: Plan, stored: dict[str, StoredImages], model: "keras.Model | None", run: RunFolder
-) -> "tuple[keras.Model, TrainingState, bool]":
-    import keras
-
-    from opsin.training.fit import compile_network, device_scope, fit
-
-    config = plan.config
-    class_count = len(stored[TRAIN].dataset.class_names)
-    weights = weigh_classes(config, stored[TRAIN].dataset.labels, class_count)
-    keras.utils.set_random_seed(config.seed)
-    with device_scope():
-        network = model if model is not None else _build(plan, class_count, config.precision)
-        compile_network(network, config)
-    summary = summarize(network)
-    run.emit(
-        "network_built",
-        name=network.name,
-        input_shape=list(plan.preprocess.shape),
-        parameters=summary.parameters,
-        multiply_adds=summary.multiply_adds,
-        augmentation=f"{config.augment} ({describe(get_policy(config.augment))})",
-        class_weights=None if np.allclose(weights, 1) else [round(float(w), 3) for w in weights],
-    )
-    state, completed = fit(network, stored[TRAIN], stored[VAL], config=config, run=run)
-    if config.precision != "float32" and model is None:
-        # What is saved computes in float32, whatever it was trained in.
-        trained = network.get_weights()
-        network = _build(plan, class_count, "float32")
-        network.set_weights(trained)
-    return network, state, completed
-
-
-def _build(plan: Plan, class_count: int, precision: str) -> "keras.Model":
-    import keras
-
-    build = load_network if ".py:" in plan.config.architecture else build_network
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        return build(plan.config.architecture, plan.preprocess.shape, class_count)
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _save(network: "keras.Model", plan: Plan, train: ImageDataset, run: RunFolder) -> Classifier:
@@ -236,7 +235,14 @@ def _save(network: "keras.Model", plan: Plan, train: ImageDataset, run: RunFolde
     return classifier
 
 
-def _judge(classifier: Classifier, stored: dict[str, StoredImages], state: "TrainingState", run: RunFolder) -> Report:
+def _judge(
+    classifier: Classifier,
+    stored: dict[str, StoredImages],
+    state: "TrainingState",
+    *,
+    config: TrainConfig,
+    run: RunFolder,
+) -> Report:
     judged = {part: stored[part] for part in (VAL, TEST) if len(stored[part])}
     logits = {part: run_stored(classifier, images) for part, images in judged.items()}
     _write_predictions(run, judged, logits)
@@ -249,7 +255,7 @@ def _judge(classifier: Classifier, stored: dict[str, StoredImages], state: "Trai
         split=part,
         skipped=[(skipped.path, skipped.reason) for skipped in judged[part].unreadable],
     )
-    report.save_html(run / REPORT_HTML, history=state.history)
+    report.save_html(run / REPORT_HTML, history=state.history, settings=dataclasses.asdict(config))
     report.save_json(run / REPORT_JSON)
     run.emit("evaluated", split=part, accuracy=report.to_dict()["accuracy"])
     return report

@@ -1,0 +1,87 @@
+"""The network of a run: built, on all GPUs there are, and given its optimizer and loss."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+
+from opsin.architectures import build_network, load_network
+from opsin.catalog import resolve
+from opsin.training.config import OPTIMIZERS, TrainConfig
+from opsin.training.losses import CrossEntropy, accuracy
+from opsin.training.plan import Plan, gpu_count
+
+
+def make_network(plan: Plan, class_count: int, model: keras.Model | None = None) -> keras.Model:
+    """Build the network that the plan names, or take the user's own, and compile it.
+
+    Args:
+        plan: settings and recipe.
+        class_count: k.
+        model: the user's own network; it is compiled in place.
+
+    Raises:
+        UsageError: the architecture cannot be built for these pictures.
+    """
+    keras.utils.set_random_seed(plan.config.seed)
+    with device_scope():
+        network = model if model is not None else _build(plan, class_count, plan.config.precision)
+        compile_network(network, plan.config)
+    return network
+
+
+def in_float32(network: keras.Model, plan: Plan, class_count: int) -> keras.Model:
+    """Return the trained network in the arithmetic that is saved, whatever it was trained in."""
+    if plan.config.precision == "float32":
+        return network
+    single = _build(plan, class_count, "float32")
+    single.set_weights(network.get_weights())
+    return single
+
+
+@contextlib.contextmanager
+def device_scope() -> Iterator[None]:
+    """Make what is built inside live on all GPUs of the machine (TensorFlow's MirroredStrategy)."""
+    if keras.backend.backend() != "tensorflow" or gpu_count() < 2:
+        yield
+        return
+    import tensorflow
+
+    with tensorflow.distribute.MirroredStrategy().scope():
+        yield
+
+
+def compile_network(network: keras.Model, config: TrainConfig) -> None:
+    """Give a network its optimizer, loss and metric, inside the `device_scope` it was built in."""
+    settings = {"weight_decay": config.weight_decay} if config.optimizer != "adam" else {}
+    if config.optimizer == "sgd-nesterov":
+        settings |= {"momentum": 0.9, "nesterov": True}
+    optimizer = resolve(OPTIMIZERS[config.optimizer])(learning_rate=config.learning_rate, **settings)
+    if settings:
+        # Biases and the scales of normalisation are few and do not overfit: decay is for kernels.
+        optimizer.exclude_from_weight_decay(var_list=[v for v in network.trainable_variables if len(v.shape) < 2])
+    network.compile(
+        optimizer=optimizer,
+        loss=CrossEntropy(config.label_smoothing),
+        metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
+        jit_compile=_compile_just_in_time(),
+    )
+    # Keras would build it in the first step, outside the scope and too late for a checkpoint to be put back.
+    network.optimizer.build(network.trainable_variables)
+
+
+def _build(plan: Plan, class_count: int, precision: str) -> keras.Model:
+    build = load_network if ".py:" in plan.config.architecture else build_network
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return build(plan.config.architecture, plan.preprocess.shape, class_count)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _compile_just_in_time() -> bool | str:
+    # XLA makes convolutions on a CPU several times slower under TensorFlow; JAX cannot do without it.
+    if keras.backend.backend() == "tensorflow":
+        return gpu_count() > 0
+    return "auto"

@@ -1,0 +1,309 @@
+"""`Classifier`: opening, predicting, saving. The small network here says which of red, green and blue is strongest."""
+
+import errno
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from opsin.classifier import Classifier, Prediction, run_ahead, softmax
+from opsin.errors import ModelError, PictureError, SavingError, UsageError
+from opsin.images.preprocess import Preprocess
+from opsin.model_folder import CARD, KERAS, TWIN, ModelCard
+from opsin.runtimes.base import Outputs
+
+
+class Channels:
+    """A runtime whose logits are the mean of each channel, divided by 100."""
+
+    input_shape = (2, 2, 3)
+
+    def __init__(self):
+        self.batches = []
+
+    def run(self, images):
+        assert images.dtype == np.float32
+        self.batches.append(len(images))
+        means = images.mean(axis=(1, 2)) / 100
+        return Outputs(means, means)
+
+
+@pytest.fixture
+def colors():
+    card = ModelCard(("red", "green", "blue"), Preprocess(2, 2))
+    return Classifier(Channels(), card, Path("nowhere"))
+
+
+def ppm(red, green, blue):
+    return f"P3 1 1 255 {red} {green} {blue}".encode()
+
+
+@pytest.fixture
+def model(tiny_run, tmp_path):
+    """A copy of the tiny run's model folder, to be damaged."""
+    return Path(shutil.copytree(tiny_run / "model", tmp_path / "model"))
+
+
+def labels(predictions):
+    return [None if isinstance(p, PictureError) else p.label for p in predictions]
+
+
+# What a prediction says
+
+
+def test_logits_become_calibrated_probabilities(colors):
+    prediction = colors.predict(ppm(100, 0, 200))
+    expected = np.exp([1, 0, 2]) / np.exp([1, 0, 2]).sum()
+    assert np.allclose(prediction.probabilities, expected, rtol=1e-6)
+    assert (prediction.label, prediction.path) == ("blue", None)
+    assert prediction.probability == pytest.approx(expected[2])
+    assert prediction.top(2) == [("blue", pytest.approx(expected[2])), ("red", pytest.approx(expected[0]))]
+
+
+def test_of_equal_probabilities_the_first_class_comes_first():
+    prediction = Prediction("a", np.array([0.2, 0.4, 0.4]), ("x", "y", "z"))
+    assert prediction.label == "y"
+    assert [name for name, _ in prediction.top(9)] == ["y", "z", "x"]
+
+
+def test_temperature_divides_the_logits(colors):
+    warm = Classifier(Channels(), ModelCard(colors.class_names, colors.preprocess, temperature=2.0), colors.folder)
+    expected = np.exp([0.5, 0, 1]) / np.exp([0.5, 0, 1]).sum()
+    assert np.allclose(warm.predict(ppm(100, 0, 200)).probabilities, expected, rtol=1e-6)
+
+
+def test_softmax_of_known_logits():
+    assert np.allclose(softmax(np.log([[1.0, 2.0, 5.0]])), [[0.125, 0.25, 0.625]])
+    assert softmax(np.array([[1000.0, 0.0]])).tolist() == [[1.0, 0.0]]
+    assert softmax(np.zeros((0, 3))).shape == (0, 3)
+
+
+def test_one_unit_is_read_as_the_pair_of_zero_and_its_logit():
+    logits = np.array([[0.0], [np.log(3)], [-800.0]])
+    assert np.allclose(softmax(logits), [[0.5, 0.5], [0.25, 0.75], [1, 0]])
+    assert np.allclose(softmax(logits, temperature=2.0)[1], np.array([1, 3**0.5]) / (1 + 3**0.5))
+
+
+def test_more_class_names_than_the_network_has_classes_are_a_model_error(colors):
+    card = ModelCard((*colors.class_names, "infrared"), colors.preprocess)
+    with pytest.raises(ModelError, match=r"each of the network's 3 classes; .* has 4"):
+        Classifier(Channels(), card, colors.folder).predict(ppm(0, 0, 0))
+
+
+# Many pictures
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 16])
+def test_answers_come_in_order_with_errors_in_their_place(colors, tmp_path, batch_size):
+    (tmp_path / "green.ppm").write_bytes(ppm(0, 9, 0))
+    sources = [ppm(9, 0, 0), b"broken", tmp_path / "green.ppm", str(tmp_path / "no.ppm"), b"", ppm(0, 0, 9)]
+    answers = list(colors.predict_many(sources, batch_size=batch_size))
+    assert labels(answers) == ["red", None, "green", None, None, "blue"]
+    assert answers[2].path == str(tmp_path / "green.ppm")
+    assert answers[3].path == str(tmp_path / "no.ppm")
+
+
+def test_pictures_of_which_none_can_be_read_run_no_network(colors):
+    assert labels(colors.predict_many([b"", b""])) == [None, None]
+    assert colors.runtime.batches == []
+
+
+def test_no_pictures_give_no_answers(colors):
+    assert list(colors.predict_many([])) == []
+
+
+def test_a_picture_that_cannot_be_read_raises_when_it_is_the_only_one(colors, tmp_path):
+    with pytest.raises(PictureError, match=r"no\.png': there is no such file"):
+        colors.predict(tmp_path / "no.png")
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_endless_pictures_are_drawn_a_bounded_number_ahead(colors, batch_size):
+    drawn = itertools.count()
+    sources = (ppm(9, 0, 0) if next(drawn) % 2 else b"" for _ in itertools.count())
+    answers = colors.predict_many(sources, batch_size=batch_size)
+    taken = [next(answers) for _ in range(100)]
+    answers.close()
+    assert labels(taken) == [None, "red"] * 50
+    assert next(drawn) <= 100 + 8 * batch_size
+
+
+def test_the_network_sees_whole_batches(colors):
+    list(colors.predict_many([ppm(9, 0, 0)] * 10, batch_size=4))
+    assert colors.runtime.batches == [4, 4, 2]
+
+
+def test_an_error_of_the_network_reaches_the_caller():
+    def fail(images):
+        raise ModelError("broken")
+
+    with pytest.raises(ModelError, match="broken"):
+        list(run_ahead(fail, [np.zeros((1, 1, 3), np.uint8)] * 3, 1))
+
+
+def test_a_batch_size_below_one_is_wrong_usage(colors):
+    with pytest.raises(UsageError, match="at least 1; received 0"):
+        list(colors.predict_many([b""], batch_size=0))
+
+
+@pytest.mark.parametrize("source", ["cat.jpg", b"content", Path("cat.jpg")])
+def test_one_picture_where_many_are_expected_is_wrong_usage(colors, source):
+    with pytest.raises(UsageError, match="Expected many pictures"):
+        list(colors.predict_many(source))
+
+
+# Opening
+
+
+def test_a_run_and_its_model_folder_open_alike(tiny_run, tiny_data):
+    picture = tiny_data / "discs" / "0.png"
+    opened = [Classifier.open(path) for path in (tiny_run, tiny_run / "model", str(tiny_run))]
+    assert [classifier.class_names for classifier in opened] == [("checks", "discs", "stripes")] * 3
+    assert len({classifier.predict(picture).probabilities.tobytes() for classifier in opened}) == 1
+
+
+def test_opening_and_predicting_load_no_tensorflow(tiny_run, tiny_data):
+    program = """
+import sys
+from opsin import Classifier
+print(Classifier.open(sys.argv[1]).predict(sys.argv[2]).label)
+sys.exit(any(name.partition(".")[0] in ("tensorflow", "keras", "sklearn", "matplotlib") for name in sys.modules))
+"""
+    command = [sys.executable, "-c", program, tiny_run, tiny_data / "discs" / "0.png"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "discs\n")
+
+
+def test_the_answer_does_not_hang_on_the_batch(tiny_run, tiny_data):
+    classifier = Classifier.open(tiny_run)
+    pictures = sorted(tiny_data.glob("*/*.png"))[::3]
+    expected = np.array([classifier.predict(path).probabilities for path in pictures])
+    for batch_size in (2, 5, 64):
+        answers = classifier.predict_many(pictures, batch_size=batch_size)
+        assert np.allclose([answer.probabilities for answer in answers], expected, atol=1e-6, rtol=0)
+
+
+def test_a_path_and_its_content_give_the_same_answer(tiny_run, tiny_data):
+    classifier = Classifier.open(tiny_run)
+    path = tiny_data / "stripes" / "1.png"
+    by_path, by_content = classifier.predict(path), classifier.predict(path.read_bytes())
+    assert by_path.probabilities.tolist() == by_content.probabilities.tolist()
+    assert (by_path.path, by_content.path) == (str(path), None)
+
+
+def test_keras_itself_gives_the_same_answers(tiny_run, tiny_data):
+    pictures = sorted(tiny_data.glob("*/*.png"))[::9]
+    lite, keras = (
+        np.array([answer.probabilities for answer in Classifier.open(tiny_run, runtime).predict_many(pictures)])
+        for runtime in ("litert", "keras")
+    )
+    assert np.allclose(lite, keras, atol=1e-4, rtol=0)
+
+
+def test_the_tiny_classifier_has_learned(tiny_run, tiny_data):
+    classifier = Classifier.open(tiny_run)
+    pictures = sorted(tiny_data.glob("*/*.png"))
+    right = [answer.label == Path(answer.path).parent.name for answer in classifier.predict_many(pictures)]
+    assert np.mean(right) > 0.9
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_less_than_one_thread_is_wrong_usage(model, threads):
+    with pytest.raises(UsageError, match=f"at least 1 thread; received {threads}"):
+        Classifier.open(model, threads=threads)
+
+
+def test_an_unknown_runtime_lists_what_there_is(model):
+    with pytest.raises(UsageError, match=r"as runtime: litert, keras.*Did you mean 'litert'"):
+        Classifier.open(model, "lite-rt")
+
+
+def test_an_altered_network_is_not_run(model):
+    content = bytearray((model / TWIN).read_bytes())
+    content[len(content) // 2] ^= 1
+    (model / TWIN).write_bytes(content)
+    with pytest.raises(ModelError, match=f"'{TWIN}' .*to have the sha256 [0-9a-f]{{64}}; it has [0-9a-f]{{64}}"):
+        Classifier.open(model)
+
+
+def test_an_altered_keras_file_is_not_opened(model):
+    (model / KERAS).write_bytes(b"PK\x03\x04")
+    with pytest.raises(ModelError, match=f"'{KERAS}' .*sha256"):
+        Classifier.open(model, "keras")
+
+
+def test_only_the_engine_in_use_is_hashed(model):
+    (model / KERAS).write_bytes(b"altered")
+    assert Classifier.open(model).class_names == ("checks", "discs", "stripes")
+
+
+def test_a_missing_network_is_named(model):
+    (model / TWIN).unlink()
+    with pytest.raises(ModelError, match=f"Expected '{TWIN}'.*it is missing"):
+        Classifier.open(model)
+
+
+def test_a_model_that_was_saved_without_a_twin_says_how_to_open_it(model):
+    document = json.loads((model / CARD).read_text())
+    del document["files"][TWIN]
+    (model / CARD).write_text(json.dumps(document))
+    (model / TWIN).unlink()
+    with pytest.raises(ModelError, match=rf"has only {KERAS}\. Open it with runtime='keras'.*opsin\[train\]"):
+        Classifier.open(model)
+
+
+def test_a_recipe_of_another_size_than_the_network_is_a_model_error(model, tiny_data):
+    document = json.loads((model / CARD).read_text())
+    document["preprocess"]["height"] = 25
+    (model / CARD).write_text(json.dumps(document))
+    with pytest.raises(ModelError, match=r"\(25, 24, 3\).*\(24, 24, 3\)"):
+        Classifier.open(model)
+
+
+# Saving
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_saved_copy_opens_and_answers_alike(tiny_run, tiny_data, tmp_path, exists):
+    place = tmp_path / "copies" / "one"
+    if exists:
+        place.mkdir(parents=True)
+    classifier = Classifier.open(tiny_run)
+    assert classifier.save(place) == place
+    picture = tiny_data / "discs" / "3.png"
+    copied, original = Classifier.open(place).predict(picture), classifier.predict(picture)
+    assert copied.probabilities.tolist() == original.probabilities.tolist()
+    files = [sorted(p.relative_to(folder) for p in folder.rglob("*")) for folder in (place, tiny_run / "model")]
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("name", ["mine", "mine/file"])
+def test_a_place_that_holds_something_is_left_alone(tiny_run, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("mine")
+    with pytest.raises(UsageError, match="holds something"):
+        Classifier.open(tiny_run).save(tmp_path / name)
+    assert (tmp_path / "mine" / "file").read_text() == "mine"
+
+
+def test_the_empty_folder_one_stands_in_can_be_saved_to(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Classifier.open(tiny_run).save(".")
+    assert Classifier.open(tmp_path).class_names == ("checks", "discs", "stripes")
+
+
+def test_a_disk_that_fills_up_while_saving_is_said_and_nothing_stays(tiny_run, tmp_path, monkeypatch):
+    def fill_up(source, target, **options):
+        Path(target).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", fill_up)
+    with pytest.raises(SavingError, match="the disk is full"):
+        Classifier.open(tiny_run).save(tmp_path / "copy")
+    assert list(tmp_path.iterdir()) == []
