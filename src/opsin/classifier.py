@@ -157,7 +157,7 @@ class Classifier:
         if batch_size < 1:
             raise UsageError(f"Expected a batch size of at least 1; received {batch_size}.")
         sources, named = itertools.tee(sources)
-        decoded = read_images(sources, self.preprocess, window=4 * batch_size)
+        decoded = read_images(sources, self.preprocess, window=2 * batch_size, background=True)
         for images, outputs in run_ahead(self.run, decoded, batch_size):
             probabilities = iter([] if outputs is None else self.probabilities(outputs.logits))
             for image, source in zip(images, named, strict=False):

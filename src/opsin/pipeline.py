@@ -7,7 +7,7 @@ from opsin.augmentation.augmenter import Augmenter
 from opsin.data.store import StoredImages
 
 LEAST_WORKERS = 2
-"""With fewer, Keras leaves the batches to tf.data's autotuning, which sometimes sleeps for seconds at an epoch's end."""
+"""With fewer, Keras leaves the batches to tf.data's autotuning, which may sleep for seconds at an epoch's end."""
 
 
 class TrainingBatches(keras.utils.PyDataset):

@@ -93,7 +93,9 @@ def _run_files(
     """Return logits of the readable pictures, which these are, bool (n,), and the others."""
     logits: list[np.ndarray] = []
     readings: list[PictureError | None] = []
-    for batch, outputs in run_ahead(classifier.run, read_images(dataset.paths, classifier.preprocess), BATCH):
+    for batch, outputs in run_ahead(
+        classifier.run, read_images(dataset.paths, classifier.preprocess, background=True), BATCH
+    ):
         readings += [item if isinstance(item, PictureError) else None for item in batch]
         if outputs is not None:
             logits.append(outputs.logits)

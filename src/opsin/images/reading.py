@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,12 @@ Reading = np.ndarray | PictureError
 
 
 def read_images(
-    sources: Iterable[Source], preprocess: Preprocess, *, threads: int | None = None, window: int = 64
+    sources: Iterable[Source],
+    preprocess: Preprocess,
+    *,
+    threads: int | None = None,
+    window: int = 64,
+    background: bool = False,
 ) -> Iterator[Reading]:
     """Read pictures in threads, in their order, a bounded number ahead of what has been taken.
 
@@ -28,6 +34,8 @@ def read_images(
         preprocess: the recipe.
         threads: how many read at once; None: as many as there are cores this process may use.
         window: how many pictures are read ahead at most. 1 answers each source before the next is drawn.
+
+        background: let this process's other threads go first (on Linux), where they work on what has been read.
 
     Yields:
         For each source uint8 (h, w, c), 0 to 255, in the recipe's colour space; or its `PictureError`.
@@ -45,7 +53,8 @@ def read_images(
     def read_chunk(chunk: list[Source]) -> list[Reading]:
         return [_read_one(source, preprocess) for source in chunk if not stopped.is_set()]
 
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="opsin-read")
+    give_way = _give_way if background else None
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="opsin-read", initializer=give_way)
     pending: deque[Future[list[Reading]]] = deque()
     try:
         for chunk in chunks:
@@ -59,6 +68,12 @@ def read_images(
         pool.shutdown(cancel_futures=True)
 
 
+def _give_way() -> None:
+    # A network runs in step on all cores: a reader that holds one of them up holds up all.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
 def usable_cores() -> int:
     """Count the cores that this process may use, which can be fewer than the machine has."""
     if hasattr(os, "process_cpu_count"):
@@ -69,6 +84,8 @@ def usable_cores() -> int:
 
 
 _LARGEST_CHUNK = 16
+# A tenth of the weight of an ordinary thread: less would starve readers where other programs are busy.
+_NICENESS = 10
 
 
 def _chunks(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:
