@@ -137,10 +137,9 @@ class Classifier:
         Raises:
             PictureError: it cannot be read.
         """
-        prediction = next(self.predict_many([source]))
-        if isinstance(prediction, PictureError):
-            raise prediction
-        return prediction
+        image = self.preprocess.read(source)
+        logits = self.run(image[None]).logits
+        return Prediction(_path(source), self.probabilities(logits)[0], self.class_names)
 
     def predict_many(self, sources: Iterable[Source], *, batch_size: int = 16) -> Iterator[Prediction | PictureError]:
         """Predict any number of pictures, in order, with bounded memory.

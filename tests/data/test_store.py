@@ -10,18 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from opsin.data import cache as cache_module
 from opsin.data import store
+from opsin.data.cache import INDEX, Cache, default_folder
 from opsin.data.dataset import ImageDataset
-from opsin.data.store import (
-    INDEX,
-    PIXELS,
-    ArrayPixels,
-    Cache,
-    DecodedAgain,
-    decode_datasets,
-    default_folder,
-    find_decoded,
-)
+from opsin.data.store import PIXELS, ArrayPixels, DecodedAgain, decode_datasets, find_decoded
 from opsin.errors import DataError, PictureError
 from opsin.images.preprocess import Preprocess
 
@@ -230,7 +223,8 @@ def test_an_interrupted_decoding_leaves_nothing(animals, cache, monkeypatch):
 DYING = """
 import os, pathlib, sys
 from opsin.data.dataset import ImageDataset
-from opsin.data.store import Cache, decode_datasets
+from opsin.data.cache import Cache
+from opsin.data.store import decode_datasets
 from opsin.images.preprocess import Preprocess
 dataset, cache = ImageDataset.from_folder(sys.argv[1]), Cache(folder=pathlib.Path(sys.argv[2]))
 decode_datasets([dataset], Preprocess(5, 7), cache=cache, progress=lambda done, total: done == 5 and os._exit(9))
@@ -376,7 +370,8 @@ def test_the_least_recently_used_store_makes_room(pictures, tmp_path):
 def test_what_cannot_make_enough_room_is_not_removed(animals, pictures, cache, monkeypatch):
     decode(animals, cache)
     other = ImageDataset.from_folder(pictures({"cat": 90}, root="other"))
-    monkeypatch.setattr(store, "_free", lambda folder: 10)
+    for module in (cache_module, store):
+        monkeypatch.setattr(module, "free_bytes", lambda folder: 10)
     said = []
     decode(other, cache, say=said.append)
     assert "has no room" in said[0]

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from opsin.classifier import Classifier
+from opsin.data.cache import Cache
 from opsin.data.dataset import ImageDataset
-from opsin.data.store import Cache, decode_datasets
+from opsin.data.store import decode_datasets
 from opsin.errors import DataError
 from opsin.evaluation.evaluate import evaluate, match_labels
 from opsin.images.preprocess import Preprocess

@@ -6,17 +6,13 @@ whatever way, is another key. A store is written under another name and renamed;
 checked when it is opened, so one that is damaged is built again.
 """
 
-import contextlib
 import hashlib
 import json
 import os
-import re
-import shutil
-import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +20,7 @@ import numpy as np
 import PIL
 
 from opsin.atomic import replacing
+from opsin.data.cache import INDEX, Cache, free_bytes, make_room, mark_used
 from opsin.data.dataset import ImageDataset
 from opsin.data.readers import Skipped
 from opsin.errors import DataError, PictureError, SavingError
@@ -33,37 +30,9 @@ from opsin.images.reading import read_images
 FORMAT = 1
 BLOCK_BYTES = 16 * 2**20
 IN_MEMORY_BYTES = 2 * 2**30
-PIXELS, INDEX = "images.u8", "index.json"
-
-_STORE = re.compile("[0-9a-f]{32}")
-# What a killed process leaves behind; nothing decodes for a day.
-_UNFINISHED = re.compile(r"\.[0-9a-f]{32}\..+\.(tmp|old)")
-_UNFINISHED_SECONDS = 24 * 3600
+PIXELS = "images.u8"
 
 Progress = Callable[[int, int], None]
-
-
-def default_folder() -> Path:
-    """Return where decoded pixels are kept: `$OPSIN_CACHE`, or `opsin` in the user's cache folder."""
-    if os.environ.get("OPSIN_CACHE"):
-        return Path(os.environ["OPSIN_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opsin"
-
-
-@dataclass(frozen=True)
-class Cache:
-    """Where decoded pixels are kept and how many.
-
-    Args:
-        folder: the cache folder; it is made when something is written.
-        limit_bytes: the room that all stores together may take; the least recently used make way.
-        enabled: False keeps nothing on the disk. Pixels that are not kept there are held in memory if they fit
-            in 2 GiB, and decoded again in every epoch otherwise.
-    """
-
-    folder: Path = field(default_factory=default_folder)
-    limit_bytes: int = 20 * 2**30
-    enabled: bool = True
 
 
 class Pixels(Protocol):
@@ -207,11 +176,12 @@ def _obtain(
 
 
 def _may_build(cache: Cache, size: int, say: Callable[[str], None]) -> bool:
-    if _make_room(cache, size):
+    if make_room(cache, size):
         return True
+    free = free_bytes(cache.folder)
     say(
         f"The cache {str(cache.folder)!r} has no room for {size / 2**30:.2f} GiB of decoded pictures "
-        f"(its limit is {cache.limit_bytes / 2**30:.2f} GiB, the disk has {_free(cache.folder) / 2**30:.2f} GiB free)."
+        f"(its limit is {cache.limit_bytes / 2**30:.2f} GiB, the disk has {free / 2**30:.2f} GiB free)."
     )
     return False
 
@@ -302,7 +272,7 @@ def _open(
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         say(f"The decoded pictures in {str(folder)!r} are damaged; they are decoded anew.")
         return None
-    _mark_used(folder)
+    mark_used(folder / INDEX)
     return ArrayPixels(images), errors
 
 
@@ -311,47 +281,3 @@ def _checksums(images: np.ndarray) -> list[int]:
     blocks = [flat[start : start + BLOCK_BYTES] for start in range(0, len(flat), BLOCK_BYTES)]
     with ThreadPoolExecutor() as pool:
         return list(pool.map(zlib.crc32, blocks))
-
-
-def _mark_used(folder: Path) -> None:
-    try:
-        os.utime(folder / INDEX)
-    except OSError:
-        # A read-only cache can be used; it only cannot remember when.
-        return
-
-
-def _make_room(cache: Cache, size: int) -> bool:
-    """Remove the least recently used stores until `size` bytes fit; return whether they do."""
-    _remove_unfinished(cache.folder)
-    stores = sorted(_stores(cache.folder))
-    taken = sum(bytes_ for _, bytes_, _ in stores)
-    if size > cache.limit_bytes or _free(cache.folder) + taken <= size * 1.05:
-        return False
-    for _, bytes_, folder in stores:
-        if taken + size <= cache.limit_bytes and _free(cache.folder) > size * 1.05:
-            break
-        shutil.rmtree(folder, ignore_errors=True)
-        taken -= bytes_
-    return taken + size <= cache.limit_bytes and _free(cache.folder) > size * 1.05
-
-
-def _stores(folder: Path) -> Iterable[tuple[float, int, Path]]:
-    for index in folder.glob(f"*/{INDEX}"):
-        # Another process may be removing it.
-        with contextlib.suppress(OSError):
-            if _STORE.fullmatch(index.parent.name):
-                yield index.stat().st_mtime, index.with_name(PIXELS).stat().st_size, index.parent
-
-
-def _remove_unfinished(folder: Path) -> None:
-    for path in folder.glob(".*"):
-        with contextlib.suppress(OSError):
-            if _UNFINISHED.fullmatch(path.name) and path.stat().st_mtime < time.time() - _UNFINISHED_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _free(folder: Path) -> int:
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free

@@ -17,10 +17,11 @@ from opsin.augmentation.policies import describe, get_policy
 from opsin.catalog import require
 from opsin.classifier import Classifier
 from opsin.data.account import write_account
+from opsin.data.cache import Cache
 from opsin.data.dataset import ImageDataset, require_learnable
 from opsin.data.readers import Skipped
 from opsin.data.splits import TEST, TRAIN, VAL
-from opsin.data.store import Cache, StoredImages, decode_datasets
+from opsin.data.store import StoredImages, decode_datasets
 from opsin.errors import DataError
 from opsin.evaluation.evaluate import run_stored
 from opsin.evaluation.report import Report
