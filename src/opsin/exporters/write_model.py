@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from opsin.errors import ModelError
 from opsin.exporters.litert import convert, largest_difference
 from opsin.images.drawing import draw_picture, save_image
 from opsin.model_folder import GOLDEN, GOLDEN_LOGITS, KERAS, LAYERS, TWIN, ModelCard, hash_files
+from opsin.runtimes.keras import KerasRuntime
+
+if TYPE_CHECKING:
+    import keras
 
 GOLDEN_PICTURES = 8
 PROOF_PICTURES = 64
@@ -21,7 +26,7 @@ TOLERANCE = 1e-3
 """How far a twin's outputs may be from the network's, as a fraction of the largest of them."""
 
 
-def write_model(folder: str | Path, network: "keras.Model", card: ModelCard) -> list[str]:  # noqa: F821
+def write_model(folder: str | Path, network: "keras.Model", card: ModelCard) -> list[str]:
     """Write `folder` with the network, its LiteRT twin and its golden pictures.
 
     The folder is complete or not there at all. A twin that does not agree with the network is left out.
@@ -50,18 +55,18 @@ def write_model(folder: str | Path, network: "keras.Model", card: ModelCard) -> 
     return remarks
 
 
-def _write_golden(folder: Path, network: "keras.Model", card: ModelCard) -> None:  # noqa: F821
+def _write_golden(folder: Path, network: "keras.Model", card: ModelCard) -> None:
     names = [f"{number}.png" for number in range(GOLDEN_PICTURES)]
     for number, name in enumerate(names):
         # Sizes of their own, so that replaying them goes through the resizer as well.
         save_image(draw_picture(number, 96 + 16 * number, 192 - 8 * number), folder / GOLDEN / name)
     images = np.stack([card.preprocess.read(folder / GOLDEN / name) for name in names]).astype(np.float32)
-    logits = np.asarray(network(images, training=False), dtype=np.float32)
+    logits = KerasRuntime(network).run(images).logits
     document = {"pictures": names, "logits": logits.tolist()}
     (folder / GOLDEN_LOGITS).write_text(json.dumps(document))
 
 
-def _write_twin(folder: Path, network: "keras.Model") -> list[str]:  # noqa: F821
+def _write_twin(folder: Path, network: "keras.Model") -> list[str]:
     keras = require("keras", "saving a model")
     if keras.backend.backend() != "tensorflow":
         return [f"{TWIN} was left out: it is written on the TensorFlow backend, this is {keras.backend.backend()}."]
@@ -69,7 +74,7 @@ def _write_twin(folder: Path, network: "keras.Model") -> list[str]:  # noqa: F82
         content = convert(network)
     except ModelError as error:
         return [f"{TWIN} was left out. {error}"]
-    height, width, channels = network.input_shape[1:]
+    height, width, channels = network.inputs[0].shape[1:]
     drawn = [draw_picture(100 + number, height, width)[:, :, :channels] for number in range(PROOF_PICTURES)]
     difference = largest_difference(network, content, np.stack(drawn).astype(np.float32))
     if not difference <= TOLERANCE:

@@ -2,5 +2,5 @@
 
 RUNTIMES = {
     "litert": "opsin.runtimes.litert:LiteRTRuntime",
-    "keras": "opsin.runtimes.keras:KerasRuntime",
+    "keras": "opsin.runtimes.keras:open_keras",
 }

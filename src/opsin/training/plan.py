@@ -1,6 +1,7 @@
 """What `auto` means for this data and this machine."""
 
 import dataclasses
+import importlib
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -117,4 +118,11 @@ def _precision(config: TrainConfig) -> str:
 
 def gpu_count() -> int:
     """Return how many GPUs Keras's backend sees."""
-    return len(require("keras", "training").distribution.list_devices("gpu"))
+    keras = require("keras", "training")
+    if keras.backend.backend() == "torch":
+        # Keras has no list of devices there.
+        return importlib.import_module("torch").cuda.device_count()
+    try:
+        return len(keras.distribution.list_devices("gpu"))
+    except RuntimeError:
+        return 0  # How JAX says that there are none.
