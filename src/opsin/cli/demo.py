@@ -28,10 +28,13 @@ def demo(
     seed: int = typer.Option(0, help="Decides the split and the network's first weights."),
 ) -> None:
     """Train, evaluate and predict on 1,797 handwritten digits that come with scikit-learn: nothing is downloaded."""
+    from opsin.catalog import require
+    from opsin.cli.program import program
     from opsin.data.dataset import ImageDataset
     from opsin.data.digits import write_digits
     from opsin.training.run_folder import require_free
 
+    require("keras", "the demo")
     require_free(out)
     digits, run = out / "digits", out / "run"
     print(f"Writing scikit-learn's handwritten digits to {digits}")
@@ -40,14 +43,15 @@ def demo(
     _run("evaluate", str(run), str(digits))
     held_out = ImageDataset.from_folder(digits).split(seed=seed).test
     _run("predict", str(run), *held_out.paths[:: len(held_out) // PREDICTED][:PREDICTED])
+    call = program()
     print(
         f"""
 What to try next
   the report:               {run / "report.html"}
-  the network:              opsin summary {run}
-  what augmentation does:   opsin train {digits} --augment characters --preview-augment {out / "augmented.png"}
-  your own pictures:        opsin train FOLDER     (FOLDER/<class>/<picture>)
-  other networks:           opsin archs"""
+  the network:              {call} summary {run}
+  what augmentation does:   {call} train {digits} --augment characters --preview-augment {out / "augmented.png"}
+  your own pictures:        {call} train FOLDER     (FOLDER/<class>/<picture>)
+  other networks:           {call} archs"""
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from opsin.cli.program import program
 from opsin.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _report(run: "TrainingRun", data: Path, as_json: bool) -> None:
         print(f"\n{run.report}\n\n{_next_steps(run)}")
     else:
         kept = f"The best model so far is in {run.folder}" if run.classifier else "No epoch was finished yet"
-        print(f"Stopped. {kept}. Go on with:\n  opsin train {data} --out {run.folder} --resume")
+        print(f"Stopped. {kept}. Go on with:\n  {program()} train {data} --out {run.folder} --resume")
     if not run.completed:
         raise typer.Exit(ExitCode.INTERRUPTED)
     if run.unreadable:
@@ -197,10 +198,11 @@ def _report(run: "TrainingRun", data: Path, as_json: bool) -> None:
 
 
 def _next_steps(run: "TrainingRun") -> str:
+    call = program()
     return (
         f"Model and report: {run.folder}\n"
         f"  look at it:   {run.folder / 'report.html'}\n"
-        f"  use it:       opsin predict {run.folder} PICTURE...\n"
-        f"  judge it:     opsin evaluate {run.folder} OTHER-PICTURES\n"
-        f"  look inside:  opsin summary {run.folder}"
+        f"  use it:       {call} predict {run.folder} PICTURE...\n"
+        f"  judge it:     {call} evaluate {run.folder} OTHER-PICTURES\n"
+        f"  look inside:  {call} summary {run.folder}"
     )

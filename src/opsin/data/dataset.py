@@ -151,17 +151,17 @@ class ImageDataset:
         if present <= {TRAIN}:
             return self._parts(self._draw(np.arange(len(self)), val, test, seed))
         if present == {TRAIN, VAL, TEST}:
-            return self._parts(given, "train, val and test are used as given.")
+            return self._parts(given, "The parts train, val and test are used as given.")
         return self._complete(given, present, val, seed)
 
     def _complete(self, given: np.ndarray, present: set[str], val: float, seed: int) -> "DatasetSplits":
         if TRAIN not in present:
             raise DataError(f"Expected a train split; the data has only {' and '.join(sorted(present))}.")
         parts = given.copy()
-        note = f"validation ({val:.0%}) is taken from train; test is held out for the report."
+        note = f"Validation ({val:.0%}) is taken from train; test is held out for the report."
         if TEST not in present:
             parts[given == VAL] = TEST
-            note = f"val is held out for the report; validation ({val:.0%}) is taken from train."
+            note = f"The val part is held out for the report; validation ({val:.0%}) is taken from train."
         rows = np.flatnonzero(given == TRAIN)
         parts[rows] = self._draw(rows, val, 0.0, seed)
         return self._parts(parts, note)
