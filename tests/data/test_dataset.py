@@ -128,7 +128,7 @@ def test_train_and_test_folders_take_validation_from_train(pictures):
     splits = data.split(val=0.2, test=0.5)
     assert {name.split("/")[0] for name in splits.test.names} == {"test"}
     assert (len(splits.train), len(splits.val), len(splits.test)) == (16, 4, 20)
-    assert splits.note == "validation (20%) is taken from train; test is held out for the report."
+    assert splits.note == "Validation (20%) is taken from train; test is held out for the report."
 
 
 def test_train_and_val_folders_hold_val_out_for_the_report(pictures):
@@ -137,7 +137,7 @@ def test_train_and_val_folders_hold_val_out_for_the_report(pictures):
     assert {name.split("/")[0] for name in splits.test.names} == {"valid"}
     assert {name.split("/")[0] for name in splits.val.names} == {"train"}
     assert (len(splits.train), len(splits.val), len(splits.test)) == (16, 4, 20)
-    assert splits.note == "val is held out for the report; validation (20%) is taken from train."
+    assert splits.note == "The val part is held out for the report; validation (20%) is taken from train."
 
 
 def test_three_folders_are_used_as_given(pictures):
@@ -146,7 +146,7 @@ def test_three_folders_are_used_as_given(pictures):
     )
     splits = data.split(val=0.4, test=0.4)
     assert parts_of(splits) == {name: name.split("/")[0] for name in data.names}
-    assert splits.note == "train, val and test are used as given."
+    assert splits.note == "The parts train, val and test are used as given."
 
 
 def test_a_train_folder_alone_is_split_as_if_there_were_none(pictures):
