@@ -15,7 +15,8 @@ import pytest
 from opsin.classifier import Classifier, Prediction, run_ahead, softmax
 from opsin.errors import ModelError, PictureError, SavingError, UsageError
 from opsin.images.preprocess import Preprocess
-from opsin.model_folder import CARD, KERAS, TWIN, ModelCard
+from opsin.model_folder import ModelCard, sign
+from opsin.names import CARD, KERAS, TWIN
 from opsin.runtimes.base import Outputs
 
 
@@ -251,8 +252,9 @@ def test_a_missing_network_is_named(model):
 
 def test_a_model_that_was_saved_without_a_twin_says_how_to_open_it(model):
     document = json.loads((model / CARD).read_text())
+    del document["sha256"]
     del document["files"][TWIN]
-    (model / CARD).write_text(json.dumps(document))
+    (model / CARD).write_text(json.dumps({**document, "sha256": sign(document)}))
     (model / TWIN).unlink()
     with pytest.raises(ModelError, match=rf"has only {KERAS}\. Open it with runtime='keras'.*opsin\[train\]"):
         Classifier.open(model)
@@ -260,8 +262,9 @@ def test_a_model_that_was_saved_without_a_twin_says_how_to_open_it(model):
 
 def test_a_recipe_of_another_size_than_the_network_is_a_model_error(model, tiny_data):
     document = json.loads((model / CARD).read_text())
+    del document["sha256"]
     document["preprocess"]["height"] = 25
-    (model / CARD).write_text(json.dumps(document))
+    (model / CARD).write_text(json.dumps({**document, "sha256": sign(document)}))
     with pytest.raises(ModelError, match=r"\(25, 24, 3\).*\(24, 24, 3\)"):
         Classifier.open(model)
 

@@ -8,7 +8,8 @@ import pytest
 
 from opsin.errors import ModelError, UsageError
 from opsin.images.preprocess import Preprocess
-from opsin.model_folder import CARD, KERAS, TWIN, ModelCard, find_model_folder, hash_files, read_proved
+from opsin.model_folder import ModelCard, find_model_folder, hash_files, read_proved, sign
+from opsin.names import CARD, KERAS, TWIN
 
 
 @pytest.fixture
@@ -34,9 +35,35 @@ def card(**changes):
 
 
 def edit_card(folder, change):
+    """Change a card as one who signs it anew: by a program, not by hand."""
     document = json.loads((folder / CARD).read_text())
+    del document["sha256"]
     change(document)
-    (folder / CARD).write_text(json.dumps(document))
+    (folder / CARD).write_text(json.dumps({**document, "sha256": sign(document)}))
+
+
+def test_a_card_that_was_edited_by_hand_is_refused(model):
+    document = json.loads((model / CARD).read_text())
+    document["class_names"].reverse()
+    (model / CARD).write_text(json.dumps(document))
+
+    with pytest.raises(ModelError, match=f"{CARD}.*altered"):
+        ModelCard.read(model)
+
+
+@pytest.mark.parametrize("temperature", [0, -1, float("nan"), float("inf")])
+def test_a_temperature_that_is_none_is_refused(model, temperature):
+    edit_card(model, lambda document: document["calibration"].update(temperature=temperature))
+
+    with pytest.raises(ModelError, match="temperature above 0"):
+        ModelCard.read(model)
+
+
+def test_a_class_name_twice_is_refused(model):
+    edit_card(model, lambda document: document.update(class_names=["x", "x"]))
+
+    with pytest.raises(ModelError, match="each class name once"):
+        ModelCard.read(model)
 
 
 def test_a_card_is_read_as_it_was_saved(tmp_path):

@@ -15,6 +15,7 @@ _PUBLIC = {
     "Prediction": "opsin.classifier",
     "Preprocess": "opsin.images.preprocess",
     "Report": "opsin.evaluation.report",
+    "RunFolder": "opsin.training.run_folder",
     "TrainConfig": "opsin.training.config",
     "TrainingRun": "opsin.training.train",
     "build_network": "opsin.architectures",

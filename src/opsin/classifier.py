@@ -15,7 +15,8 @@ from opsin.catalog import choose, resolve
 from opsin.errors import ModelError, PictureError, UsageError
 from opsin.images.preprocess import Preprocess
 from opsin.images.reading import read_images
-from opsin.model_folder import CARD, KERAS, TWIN, ModelCard, find_model_folder, read_proved
+from opsin.model_folder import ModelCard, find_model_folder
+from opsin.names import CARD
 from opsin.runtimes import RUNTIMES
 from opsin.runtimes.base import Outputs, Runtime
 
@@ -45,6 +46,9 @@ class Prediction:
     def probability(self) -> float:
         """The probability of `label`."""
         return float(self.probabilities.max())
+
+    def __str__(self) -> str:
+        return f"{self.path or 'picture'}: " + ", ".join(f"{name} {share:.1%}" for name, share in self.top(3))
 
     def top(self, count: int) -> list[tuple[str, float]]:
         """Return the `count` most probable classes with their probabilities, best first."""
@@ -84,11 +88,7 @@ class Classifier:
             raise UsageError(f"Expected at least 1 thread; received {threads}.")
         folder = find_model_folder(path)
         card = ModelCard.read(folder)
-        if runtime == "keras":
-            read_proved(folder, KERAS, card)
-            network = resolve(RUNTIMES[runtime])(folder / KERAS)
-        else:
-            network = resolve(RUNTIMES[runtime])(_read_twin(folder, card), threads)
+        network = resolve(RUNTIMES[runtime])(folder, card, threads)
         _require_same_shape(network, card, folder)
         return cls(network, card, folder)
 
@@ -182,16 +182,6 @@ class Classifier:
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, copy)
         return folder
-
-
-def _read_twin(folder: Path, card: ModelCard) -> bytes:
-    if TWIN not in card.files and (folder / KERAS).is_file():
-        raise ModelError(
-            f"Expected {TWIN} in {str(folder)!r}, the network for prediction without TensorFlow; this model was "
-            f"saved without it and has only {KERAS}. Open it with runtime='keras' (on the command line: "
-            "--runtime keras), which needs: pip install 'opsin[train]'"
-        )
-    return read_proved(folder, TWIN, card)
 
 
 def _require_same_shape(runtime: Runtime, card: ModelCard, folder: Path) -> None:

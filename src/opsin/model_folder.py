@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,9 @@ from typing import Any
 from opsin.atomic import write_text
 from opsin.errors import ModelError, UsageError
 from opsin.images.preprocess import Preprocess
+from opsin.names import CARD, CHECKPOINT, GOLDEN, GOLDEN_LOGITS, KERAS, LAYERS, MODEL, TWIN  # noqa: F401
 
 FORMAT = 1
-
-CARD = "opsin.json"
-KERAS = "model.keras"
-TWIN = "engines/model.tflite"
-LAYERS = "layers.json"
-GOLDEN = "golden"
-GOLDEN_LOGITS = "golden/logits.json"
 
 
 @dataclass(frozen=True)
@@ -28,7 +23,7 @@ class ModelCard:
         class_names: the k class names, in the order of the logits.
         preprocess: the recipe from picture to the network's input.
         temperature: logits are divided by it before the softmax.
-        thresholds: decisions beside the largest probability, by name; empty where there are none.
+        thresholds: decisions beside the largest probability, by name, fit for JSON; empty where there are none.
         provenance: where the model comes from: versions, architecture, data fingerprint, seed.
         files: sha256 of each file of the folder, by its path in the folder.
     """
@@ -36,12 +31,18 @@ class ModelCard:
     class_names: tuple[str, ...]
     preprocess: Preprocess
     temperature: float = 1.0
-    thresholds: dict[str, float] = field(default_factory=dict)
+    thresholds: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self):
+        if len(set(self.class_names)) != len(self.class_names):
+            raise UsageError(f"Expected each class name once; received {self.class_names}.")
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise UsageError(f"Expected a temperature above 0; received {self.temperature}.")
+
     def save(self, folder: Path) -> None:
-        """Write `opsin.json` into the folder."""
+        """Write `opsin.json` into the folder; an older one is replaced at once."""
         document = {
             "format": FORMAT,
             "class_names": list(self.class_names),
@@ -51,6 +52,7 @@ class ModelCard:
             "provenance": self.provenance,
             "files": self.files,
         }
+        document["sha256"] = sign(document)
         write_text(folder / CARD, json.dumps(document, indent=2) + "\n")
 
     @classmethod
@@ -58,7 +60,7 @@ class ModelCard:
         """Read `opsin.json` from the folder.
 
         Raises:
-            ModelError: it is missing, damaged, or of a format that this version does not know.
+            ModelError: it is missing, damaged, altered, or of a format that this version does not know.
         """
         path = folder / CARD
         try:
@@ -68,6 +70,8 @@ class ModelCard:
                     f"Expected a model of format {FORMAT}; {str(path)!r} is of format {document['format']!r}. "
                     "Use the version of opsin that wrote it, or a newer one."
                 )
+            if document.pop("sha256") != sign(document):
+                raise ValueError("it does not have the sha256 it was written with, so it was altered")
             return cls(
                 class_names=tuple(document["class_names"]),
                 preprocess=Preprocess.from_dict(document["preprocess"]),
@@ -97,10 +101,10 @@ def find_model_folder(path: str | Path) -> Path:
     path = Path(path)
     if not path.exists():
         raise UsageError(f"Expected a run or a model folder; there is nothing at {str(path)!r}. Check the path.")
-    for folder in (path, path / "model"):
+    for folder in (path, path / MODEL):
         if (folder / CARD).is_file():
             return folder
-    if (path / "checkpoint").is_dir():
+    if (path / CHECKPOINT).is_dir():
         raise ModelError(
             f"Expected a finished run; the training in {str(path)!r} has no model yet. "
             "Go on with it: opsin train DATA --out RUN --resume"
@@ -130,8 +134,13 @@ def read_proved(folder: Path, name: str, card: ModelCard) -> bytes:
     """
     try:
         content = (folder / name).read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"Expected {name!r} in {str(folder)!r}; it is missing. Copy the model folder again from where it was "
+            "trained."
+        ) from error
     except OSError as error:
-        raise ModelError(f"Expected {name!r} in {str(folder)!r}; it is missing: {error.strerror}.") from error
+        raise ModelError(f"Expected {name!r} in {str(folder)!r}; it cannot be read: {error.strerror}.") from error
     expected = card.files.get(name)
     if _sha256(content) != expected:
         raise ModelError(
@@ -139,6 +148,11 @@ def read_proved(folder: Path, name: str, card: ModelCard) -> bytes:
             "altered or damaged. Copy the model folder again from where it was trained."
         )
     return content
+
+
+def sign(document: dict[str, Any]) -> str:
+    """Return the sha256 of what a card says, by which it is known to be as it was written."""
+    return _sha256(json.dumps(document, sort_keys=True).encode())
 
 
 def _sha256(content: bytes) -> str:

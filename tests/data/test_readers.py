@@ -174,7 +174,21 @@ def test_split_folders_give_each_picture_its_part(pictures, name):
 
 def test_two_folders_for_validation_are_an_error(pictures):
     root = pictures({"train/cat": 1, "val/cat": 1, "validation/cat": 1})
-    with pytest.raises(DataError, match=r"one folder for validation.*'val' and 'validation'"):
+    with pytest.raises(DataError, match=r"one folder for each part.*'val' and 'validation'"):
+        read_folder(root)
+
+
+def test_split_folders_may_be_written_with_capitals(pictures):
+    listing = read_folder(pictures({"Train/cat": 1, "Train/dog": 1, "TEST/cat": 1, "TEST/dog": 1}))
+
+    assert listing.class_names == ("cat", "dog")
+    assert {entry.split for entry in listing.entries} == {"train", "test"}
+
+
+def test_a_stray_picture_in_train_does_not_make_train_and_test_the_classes(pictures):
+    root = pictures({"train/cat": 1, "train/dog": 1, "test/cat": 1, "test/dog": 1, "train": ["preview.jpg"]})
+
+    with pytest.raises(DataError, match=r"only class folders in .*'preview\.jpg'"):
         read_folder(root)
 
 

@@ -48,13 +48,26 @@ def test_the_runs_split_is_found_wherever_the_data_lies_now(trained, tiny_data, 
 @pytest.mark.parametrize("name", ["train", "val", "test"])
 def test_a_part_that_is_asked_for_is_the_runs(trained, same, tiny_run, name):
     part = choose_part(trained, same, name)
-    assert (part.name, part.notes) == (name, ())
+    assert part.name == name
+    assert bool(part.notes) == (name == "train")
     assert set(part.dataset.names) == account(tiny_run, name)
 
 
 def test_all_is_all(trained, same):
     part = choose_part(trained, same, "all")
     assert (part.name, len(part.dataset)) == ("all", 72)
+    assert "learned from 48 of these pictures" in part.notes[0]
+
+
+def test_pictures_added_since_the_training_do_not_make_the_learned_ones_count(trained, tiny_data, tiny_run, tmp_path):
+    grown = shutil.copytree(tiny_data, tmp_path / "grown")
+    picture = next(path for path in grown.rglob("*.png"))
+    shutil.copy(picture, picture.with_name("new.png"))
+
+    part = choose_part(trained, ImageDataset.from_folder(grown))
+
+    assert set(part.dataset.names) == account(tiny_run, "test")
+    assert "1 pictures are new since the training" in part.notes[1]
 
 
 @pytest.mark.parametrize("wanted", ["auto", "all"])

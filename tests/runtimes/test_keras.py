@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from opsin.errors import ModelError
-from opsin.runtimes.keras import KerasRuntime, open_keras
+from opsin.runtimes.keras import KerasRuntime, load_keras
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 6, 5, 2)).astype(np.float32)
 
@@ -39,11 +39,11 @@ def test_a_file_that_is_no_network_is_an_error(tmp_path):
     (tmp_path / "model.keras").write_bytes(b"PK nothing")
 
     with pytest.raises(ModelError, match="plain Keras can open"):
-        open_keras(tmp_path / "model.keras")
+        load_keras(tmp_path / "model.keras")
 
 
 def test_code_in_a_file_is_not_run(tmp_path):
     keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Lambda(lambda x: x)]).save(tmp_path / "model.keras")
 
     with pytest.raises(ModelError):
-        open_keras(tmp_path / "model.keras")
+        load_keras(tmp_path / "model.keras")

@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import keras
-import numpy as np
 import pytest
 
 from opsin.data.dataset import ImageDataset
-from opsin.errors import DataError
+from opsin.data.readers import Entry, Listing
+from opsin.errors import DataError, UsageError
 from opsin.images.drawing import draw_picture, save_image
 from opsin.training.config import TrainConfig
 from opsin.training.plan import make_plan, weigh_classes
@@ -19,6 +21,11 @@ def dataset_of(tmp_path):
         return ImageDataset.from_folder(tmp_path)
 
     return make
+
+
+def labelled(labels: list[int], class_count: int) -> ImageDataset:
+    entries = tuple(Entry(f"{number}.png", f"class{label}") for number, label in enumerate(labels))
+    return ImageDataset(Listing(Path(), entries, tuple(f"class{i}" for i in range(class_count)), ()))
 
 
 def test_small_pictures_keep_their_size(dataset_of):
@@ -51,6 +58,18 @@ def test_a_users_network_decides_size_and_colour(dataset_of):
     assert make_plan(TrainConfig(), dataset_of(64, 64), network).preprocess.shape == (20, 30, 1)
 
 
+def test_a_network_and_an_architecture_are_too_much(dataset_of):
+    network = keras.Sequential([keras.Input((20, 30, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+
+    with pytest.raises(UsageError, match="Leave one of them out"):
+        make_plan(TrainConfig(architecture="lenet5"), dataset_of(64, 64), network)
+
+
+def test_settings_of_a_network_that_was_given_need_it_again(dataset_of):
+    with pytest.raises(UsageError, match="model=YOUR_NETWORK"):
+        make_plan(TrainConfig(architecture="own"), dataset_of(64, 64))
+
+
 def test_a_plan_leaves_nothing_open(dataset_of):
     settings = make_plan(TrainConfig(), dataset_of(28, 28)).config
 
@@ -60,19 +79,19 @@ def test_a_plan_leaves_nothing_open(dataset_of):
 
 
 def test_imbalanced_classes_weigh_against_their_frequency_and_average_to_one():
-    labels = np.array([0] * 6 + [1] * 2)
+    dataset = labelled([0] * 6 + [1] * 2, 2)
 
-    weights = weigh_classes(TrainConfig(), labels, 2)
+    weights = weigh_classes(TrainConfig(), dataset)
 
     assert weights.tolist() == [8 / (2 * 6), 8 / (2 * 2)]
-    assert weights[labels].mean() == pytest.approx(1.0)
+    assert weights[dataset.labels].mean() == pytest.approx(1.0)
 
 
 def test_classes_in_balance_or_without_weights_all_weigh_one():
-    assert weigh_classes(TrainConfig(), np.array([0, 0, 0, 0, 1, 1, 1]), 2).tolist() == [1, 1]
-    assert weigh_classes(TrainConfig(class_weights="none"), np.array([0] * 9 + [1]), 2).tolist() == [1, 1]
+    assert weigh_classes(TrainConfig(), labelled([0, 0, 0, 0, 1, 1, 1], 2)).tolist() == [1, 1]
+    assert weigh_classes(TrainConfig(class_weights="none"), labelled([0] * 9 + [1], 2)).tolist() == [1, 1]
 
 
 def test_a_class_without_training_pictures_is_an_error():
-    with pytest.raises(DataError, match="1 of them"):
-        weigh_classes(TrainConfig(), np.array([0, 0, 2]), 3)
+    with pytest.raises(DataError, match="none that can be read of 'class1'"):
+        weigh_classes(TrainConfig(), labelled([0, 0, 2], 3))

@@ -5,8 +5,9 @@ import keras
 import numpy as np
 import pytest
 
+from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
-from opsin.errors import TrainingError, UsageError
+from opsin.errors import ModelError, TrainingError, UsageError
 from opsin.training.config import TrainConfig
 from opsin.training.run_folder import RunFolder
 from opsin.training.train import TrainingRun, train
@@ -135,6 +136,62 @@ def test_early_stopping_goes_on_counting_after_a_resume(colors, tmp_path):
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3]
 
 
+@pytest.fixture
+def interrupted(colors, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_ended", 1, die)]))
+    return tmp_path / "run"
+
+
+def test_a_run_is_not_resumed_with_other_settings(colors, interrupted):
+    with pytest.raises(UsageError, match=r"batch_size \(was 16, is 8\)"):
+        run(colors, RunFolder.resume(interrupted), config(batch_size=8))
+
+
+def test_a_run_is_not_resumed_with_another_split(colors, interrupted):
+    parts = colors.split(0.2, 0.2, seed=0)
+
+    with pytest.raises(UsageError, match="split that the run"):
+        train(parts.test, parts.val, config(), test=parts.train, out=RunFolder.resume(interrupted))
+
+
+def test_a_run_that_is_resumed_without_settings_takes_its_own(colors, whole, interrupted):
+    parts = colors.split(0.2, 0.2, seed=0)
+
+    resumed = train(parts.train, parts.val, test=parts.test, out=RunFolder.resume(interrupted))
+
+    assert without_times(resumed.history) == without_times(whole.history)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half of it"])
+def test_a_damaged_checkpoint_is_said(colors, interrupted, content):
+    (interrupted / "checkpoint" / "last.npz").write_bytes(content)
+
+    with pytest.raises(ModelError, match=r"cannot be read.*Start a new run"):
+        run(colors, RunFolder.resume(interrupted))
+
+
+def test_ctrl_c_while_the_model_is_saved_lets_it_be_saved(colors, tmp_path):
+    stopped = run(
+        colors, RunFolder.create(tmp_path / "run", [interrupting("best_kept", 1, press_ctrl_c)]), config(epochs=1)
+    )
+
+    assert not stopped.completed
+    assert stopped.classifier is not None
+    assert run(colors, RunFolder.resume(tmp_path / "run"), config(epochs=1)).report is not None
+
+
+def test_a_loss_that_is_no_number_later_on_keeps_the_good_epochs(colors, tmp_path, monkeypatch):
+    from opsin.training import callbacks
+
+    real = callbacks._require_finite
+    monkeypatch.setattr(callbacks, "_require_finite", lambda loss, epoch: real(np.nan if epoch == 3 else loss, epoch))
+
+    with pytest.raises(TrainingError, match="the best so far, is in"):
+        run(colors, RunFolder.create(tmp_path / "run"))
+    assert Classifier.open(tmp_path / "run").class_names == colors.class_names
+
+
 def test_a_finished_run_cannot_be_resumed(whole):
     with pytest.raises(UsageError, match="came to its end"):
         RunFolder.resume(whole.folder)
@@ -159,3 +216,5 @@ def test_a_loss_that_is_no_number_stops_the_run_with_advice(colors, tmp_path):
 
     with pytest.raises(TrainingError, match="learning rate ten times lower"):
         run(colors, RunFolder.create(tmp_path / "run"), settings.replace(epochs=30, warmup_epochs=0.0))
+    # Whether an epoch was finished before decides whether there is a model; a run without one leaves nothing.
+    assert (tmp_path / "run" / "model").exists() == (tmp_path / "run").exists()

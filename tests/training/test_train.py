@@ -18,6 +18,8 @@ from opsin.training.train import TrainingRun, train
 
 QUICK = TrainConfig(architecture="simple_cnn", image_size=24, epochs=3, batch_size=16, augment="none", patience=0)
 
+OWN = QUICK.replace(architecture="own")
+
 
 def run(dataset: ImageDataset, out, settings: TrainConfig = QUICK, **more) -> TrainingRun:
     parts = dataset.split(0.2, 0.2, seed=0)
@@ -170,7 +172,7 @@ def test_a_network_of_the_users_own_is_trained(colors, tmp_path):
         ]
     )
 
-    finished = run(colors, RunFolder.create(tmp_path / "run"), model=network)
+    finished = run(colors, RunFolder.create(tmp_path / "run"), OWN, model=network)
 
     assert finished.classifier.preprocess.shape == (20, 28, 3)
     assert finished.classifier.run(np.zeros((2, 20, 28, 3))).features.shape == (2, 8)
@@ -180,7 +182,7 @@ def test_a_network_that_ends_in_softmax_is_refused(colors, tmp_path):
     layers = [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
 
     with pytest.raises(UsageError, match="logits"):
-        run(colors, RunFolder.create(tmp_path / "run"), model=keras.Sequential(layers))
+        run(colors, RunFolder.create(tmp_path / "run"), OWN, model=keras.Sequential(layers))
 
 
 def test_a_network_from_a_file_is_trained(colors, tmp_path):
@@ -216,7 +218,7 @@ def test_two_classes_with_one_sigmoid_unit_give_two_probabilities(colors, tmp_pa
     finished = train(
         parts.train,
         parts.val,
-        QUICK.replace(learning_rate=0.3, epochs=20),
+        OWN.replace(learning_rate=0.3, epochs=20),
         test=parts.test,
         model=network,
         out=RunFolder.create(tmp_path / "run"),
@@ -259,6 +261,36 @@ def test_training_and_validation_must_have_the_same_classes(colors, tmp_path):
         train(colors, ImageDataset.from_folder(tmp_path / "other"), QUICK, out=tmp_path / "run")
 
 
+def test_held_out_pictures_must_have_the_same_classes_too(colors, tmp_path):
+    root = copy_of(colors, tmp_path / "other")
+    for path in (root / "blue").iterdir():
+        path.unlink()
+    parts = colors.split(0.2, 0.2, seed=0)
+
+    with pytest.raises(DataError, match="same classes in every part"):
+        train(parts.train, parts.val, QUICK, test=ImageDataset.from_folder(root), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_picture_in_two_parts_is_an_error(colors, tmp_path):
+    with pytest.raises(DataError, match="is in train and in val"):
+        train(colors, colors.subset(range(5)), QUICK, out=tmp_path / "run")
+
+
+def test_two_pictures_a_class_are_enough_where_none_are_held_out(colors, tmp_path):
+    few = [position for label in range(3) for position in np.flatnonzero(colors.labels == label)[:2]]
+    entries = tuple(colors.listing.entries[row] for row in few)
+    two_each = ImageDataset(type(colors.listing)(colors.root, entries, colors.class_names, ()))
+    settings = QUICK.replace(epochs=1)
+
+    with pytest.raises(DataError, match="--test 0"):
+        run(two_each, RunFolder.create(tmp_path / "run"), settings)
+    parts = two_each.split(0.2, 0.0)
+    finished = train(parts.train, parts.val, settings, out=RunFolder.create(tmp_path / "run"))
+
+    assert finished.report.split == "val"
+
+
 def test_a_full_disk_while_the_model_is_saved_leaves_nothing_half_written(colors, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -271,9 +303,13 @@ def test_a_full_disk_while_the_model_is_saved_leaves_nothing_half_written(colors
     assert not [path for path in (tmp_path / "run").rglob("*") if ".tmp" in path.name]
 
 
-def test_the_users_pictures_are_not_touched(colors, finished):
-    assert sorted(path.name for path in colors.root.iterdir()) == ["blue", "green", "red"]
-    assert len(list(colors.root.rglob("*.png"))) == len(list(colors.root.rglob("*"))) - 3
+def test_the_users_pictures_are_not_touched(colors, tmp_path):
+    root = copy_of(colors, tmp_path / "data")
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*.png")}
+
+    run(ImageDataset.from_folder(root), RunFolder.create(tmp_path / "run"), QUICK.replace(epochs=1))
+
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*") if path.is_file()} == before
 
 
 def copy_of(dataset: ImageDataset, root: Path) -> Path:

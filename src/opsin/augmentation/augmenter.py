@@ -43,10 +43,10 @@ class Augmenter:
         self.policy = policy
         self.seed = seed
         self.class_count = class_count
-        self._geometry = _chosen(GEOMETRY, policy)
-        self._color = _chosen(COLOR, policy) if color in ("rgb", "gray") else []
-        self._erasing = _chosen(ERASING, policy)
-        self._mixing = _chosen(MIXING, policy)
+        active = policy.active(color)
+        self._geometry, self._color, self._erasing, self._mixing = (
+            _chosen(catalogue, active) for catalogue in (GEOMETRY, COLOR, ERASING, MIXING)
+        )
 
     def augment_image(self, image: np.ndarray, *, epoch: int, index: int) -> np.ndarray:
         """Change one picture, as `augment_batch` does with it in any batch.
@@ -129,8 +129,7 @@ class Augmenter:
         return _product([change(amount, draws, means) for change, amount in reversed(self._color)])
 
 
-def _chosen(catalogue: dict[str, str], policy: Policy) -> list[tuple[Callable[..., Any], float]]:
-    active = policy.active()
+def _chosen(catalogue: dict[str, str], active: dict[str, float]) -> list[tuple[Callable[..., Any], float]]:
     return [(resolve(catalogue[name]), active[name]) for name in catalogue if name in active]
 
 

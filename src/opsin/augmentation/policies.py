@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from opsin.augmentation import AUGMENTATIONS
+from opsin.augmentation import AUGMENTATIONS, COLOR
 from opsin.catalog import choose
 from opsin.errors import UsageError
 
@@ -72,10 +72,17 @@ class Policy:
         _check_number("fill_value", self.fill_value, 0, 255)
         choose("fill", self.fill, FILLS)
 
-    def active(self) -> dict[str, float]:
-        """Return the changes that are on and their amounts, in the order of the catalogue."""
+    def active(self, color: str = "rgb") -> dict[str, float]:
+        """Return the changes that are on and their amounts, in the order of the catalogue.
+
+        Args:
+            color: what the channels mean. Changes of colour are made to `"rgb"` and `"gray"` only: in other spaces,
+                multiplying a channel is no change of light.
+        """
         off = {field.name: field.default for field in dataclasses.fields(self)}
-        return {name: getattr(self, name) for name in AUGMENTATIONS if getattr(self, name) != off[name]}
+        passed_over = {"rgb": set(), "gray": {"saturation", "hue"}}.get(color, set(COLOR))
+        names = [name for name in AUGMENTATIONS if name not in passed_over]
+        return {name: getattr(self, name) for name in names if getattr(self, name) != off[name]}
 
 
 POLICIES = {
@@ -118,10 +125,10 @@ def get_policy(name: str) -> Policy:
     return POLICIES[choose("augmentation policy", name, POLICIES)]
 
 
-def describe(policy: Policy) -> str:
-    """Return one line that says what a policy does, for the log."""
+def describe(policy: Policy, color: str = "rgb") -> str:
+    """Return one line that says what a policy does to pictures of a colour space, for the log."""
     says = {field.name: field.metadata.get("says") for field in dataclasses.fields(policy)}
-    changes = ", ".join(says[name].format(amount) for name, amount in policy.active().items())
+    changes = ", ".join(says[name].format(amount) for name, amount in policy.active(color).items())
     if not changes:
         return "no changes"
     edges = f"constant {policy.fill_value}" if policy.fill == "constant" else policy.fill

@@ -1,6 +1,7 @@
 """`opsin train`: from a folder of pictures to a run folder."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import typer
 
 from opsin.cli.program import program
 from opsin.errors import ExitCode, UsageError
+from opsin.names import CONFIG
 
 if TYPE_CHECKING:
     from opsin.data.dataset import ImageDataset
@@ -28,7 +30,7 @@ NETWORK, LEARNING, DATA = "Network and pictures", "Learning", "Data and machine"
 def train(
     context: typer.Context,
     data: Path = typer.Argument(
-        help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."
+        metavar="DATA", help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."
     ),
     out: Path | None = typer.Option(None, help="The run folder to make; default: runs/NAME-OF-DATA."),
     arch: str = typer.Option(
@@ -105,14 +107,12 @@ def train(
     from opsin.data.dataset import ImageDataset
     from opsin.training.train import train as train_classifier
 
+    folder = _resumed(out, config) if resume else None
+    settings = _settings(context, folder / CONFIG if folder else config)
     dataset = ImageDataset.open(data)
-    if resume:
-        folder, settings = _resumed(context, dataset, out)
-    else:
-        folder, settings = None, _settings(context, config)
     splits = dataset.split(settings.val, settings.test, settings.seed)
     if preview_augment is not None:
-        _preview(splits.train, settings, preview_augment)
+        _preview(splits.train, settings, preview_augment, as_json)
         return
     folder = folder or _new_folder(out, dataset)
     if splits.note:
@@ -149,26 +149,18 @@ def _new_folder(out: Path | None, dataset: "ImageDataset") -> "RunFolder":
     return RunFolder.create(out or free_path("runs", dataset.root.name), [TerminalProgress()])
 
 
-def _resumed(context: typer.Context, dataset: "ImageDataset", out: Path | None) -> "tuple[RunFolder, TrainConfig]":
-    from opsin.training.config import TrainConfig
+def _resumed(out: Path | None, config: Path | None) -> "RunFolder":
     from opsin.training.progress import TerminalProgress
-    from opsin.training.run_folder import CONFIG, RunFolder
+    from opsin.training.run_folder import RunFolder
 
     if out is None:
         raise UsageError("Expected --out with --resume: the folder of the run to go on with.")
-    folder = RunFolder.resume(out, [TerminalProgress()])
-    settings = TrainConfig.from_toml(folder / CONFIG)
-    differing = [name for name, value in _given(context).items() if value != getattr(settings, name)]
-    if differing:
-        raise UsageError(
-            f"Expected the run's own settings with --resume; {', '.join(differing)} differ. "
-            "Leave those options out, or start a new run."
-        )
-    folder.require_same_data(dataset)
-    return folder, settings
+    if config is not None:
+        raise UsageError("Expected no --config with --resume: a run goes on with its own settings.")
+    return RunFolder.resume(out, [TerminalProgress()])
 
 
-def _preview(train_part: "ImageDataset", settings: "TrainConfig", path: Path) -> None:
+def _preview(train_part: "ImageDataset", settings: "TrainConfig", path: Path, as_json: bool) -> None:
     from opsin.augmentation.policies import describe, get_policy
     from opsin.augmentation.preview import preview_augmentation
     from opsin.images.drawing import save_image
@@ -177,8 +169,14 @@ def _preview(train_part: "ImageDataset", settings: "TrainConfig", path: Path) ->
     plan = make_plan(settings, train_part)
     policy = plan.config.augment
     save_image(preview_augmentation(train_part, plan.preprocess, policy, plan.config.seed), path)
+    description = describe(get_policy(policy), plan.config.color)
+    if as_json:
+        print(json.dumps({"preview": str(path), "policy": policy, "description": description}, indent=2))
+        return
     print(f"{path}: pictures as they are, then as seven epochs see them.")
-    print(f"Augmentation {policy}: {describe(get_policy(policy))}")
+    print(f"Augmentation {policy}: {description}")
+    if get_policy(policy).mixup or get_policy(policy).cutmix:
+        print("Pictures that are mixed with each other are not drawn: that happens batch by batch.")
 
 
 def _report(run: "TrainingRun", data: Path, as_json: bool) -> None:
@@ -190,7 +188,7 @@ def _report(run: "TrainingRun", data: Path, as_json: bool) -> None:
         print(f"\n{run.report}\n\n{_next_steps(run)}")
     else:
         kept = f"The best model so far is in {run.folder}" if run.classifier else "No epoch was finished yet"
-        print(f"Stopped. {kept}. Go on with:\n  {program()} train {data} --out {run.folder} --resume")
+        print(f"Stopped. {kept}. Go on with:\n  {_command('train', data, '--out', run.folder, '--resume')}")
     if not run.completed:
         raise typer.Exit(ExitCode.INTERRUPTED)
     if run.unreadable:
@@ -198,11 +196,14 @@ def _report(run: "TrainingRun", data: Path, as_json: bool) -> None:
 
 
 def _next_steps(run: "TrainingRun") -> str:
-    call = program()
     return (
         f"Model and report: {run.folder}\n"
         f"  look at it:   {run.folder / 'report.html'}\n"
-        f"  use it:       {call} predict {run.folder} PICTURE...\n"
-        f"  judge it:     {call} evaluate {run.folder} OTHER-PICTURES\n"
-        f"  look inside:  {call} summary {run.folder}"
+        f"  use it:       {_command('predict', run.folder)} PICTURE...\n"
+        f"  judge it:     {_command('evaluate', run.folder)} OTHER-PICTURES\n"
+        f"  look inside:  {_command('summary', run.folder)}"
     )
+
+
+def _command(*arguments: object) -> str:
+    return shlex.join([program(), *map(str, arguments)])

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,15 @@ def write_account(
         before = _before(dataset, root)
         writer.writerows((before + s.path, "", "", "", "", "skipped", s.reason) for s in dataset.skipped)
     write_bytes(path, buffer.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def account_of(parts: Mapping[str, ImageDataset]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield path, label, part and size of each picture, as the account has them."""
+    root = next(iter(parts.values())).root
+    for part, dataset in parts.items():
+        before = _before(dataset, root)
+        for name, label in zip(dataset.names, dataset.labels, strict=True):
+            yield before + name, dataset.class_names[label], part, str(file_size(dataset.root / name))
 
 
 def read_account(path: str | Path) -> list[dict[str, str]]:

@@ -189,18 +189,28 @@ def _is_hidden(path: Path) -> bool:
 
 def _split_folders(walk: _Walk) -> dict[str, Path] | None:
     """Return the folders of train, val and test if `root` is laid out so; None if it holds classes."""
-    train = walk.root / "train"
-    if not _is_folder(train) or not _holds_only_folders(train):
+    named = {child: _split_name(child) for child in _children(walk.root) if _is_folder(child) and not _is_hidden(child)}
+    train = next((folder for folder, split in named.items() if split == "train"), None)
+    if train is None or not _holds_folders(train):
         return None
+    loose = _loose_pictures(train)
+    if loose and None in named.values():
+        return None
+    if loose:
+        # Nothing but train, val and test, and classes in train: to take those three for the classes cannot be meant.
+        raise DataError(
+            f"Expected only class folders in {str(train)!r}; it also holds {len(loose)} pictures that are in none "
+            f"({loose[0].name!r}). Move them into a class folder, or out of it."
+        )
     splits: dict[str, Path] = {}
     folders, files = walk.folder(walk.root)
     for folder in folders:
-        split = SPLIT_NAMES.get(folder.name)
+        split = _split_name(folder)
         if split is None:
             walk.skip(folder, "beside train/, val/ and test/, and none of them")
         elif split in splits:
             raise DataError(
-                f"Expected one folder for validation; {str(walk.root)!r} has {splits[split].name!r} and "
+                f"Expected one folder for each part; {str(walk.root)!r} has {splits[split].name!r} and "
                 f"{folder.name!r}. Keep one of them."
             )
         else:
@@ -210,10 +220,17 @@ def _split_folders(walk: _Walk) -> dict[str, Path] | None:
     return splits
 
 
-def _holds_only_folders(path: Path) -> bool:
-    visible = [child for child in _children(path) if not _is_hidden(child)]
-    files = [child for child in visible if not _is_folder(child)]
-    return len(files) < len(visible) and not any(file.suffix.lower() in SUFFIXES for file in files)
+def _split_name(folder: Path) -> str | None:
+    return SPLIT_NAMES.get(folder.name.casefold())
+
+
+def _holds_folders(path: Path) -> bool:
+    return any(_is_folder(child) and not _is_hidden(child) for child in _children(path))
+
+
+def _loose_pictures(path: Path) -> list[Path]:
+    files = (child for child in _children(path) if not _is_hidden(child) and not _is_folder(child))
+    return [file for file in files if file.suffix.lower() in SUFFIXES]
 
 
 def _read_classes(walk: _Walk, folder: Path, split: str | None) -> dict[str, list[Entry]]:

@@ -10,6 +10,7 @@ from opsin.data.account import read_parts
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import SPLITS, TEST, TRAIN, VAL
 from opsin.errors import DataError
+from opsin.names import FILES
 
 AUTO, ALL = "auto", "all"
 
@@ -45,7 +46,7 @@ def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) 
         DataError: the data has no such part.
     """
     choose("split", wanted, [AUTO, ALL, *SPLITS])
-    account = classifier.folder.resolve().parent / "files.csv"
+    account = classifier.folder.resolve().parent / FILES
     parts = read_parts(account, data) if account.is_file() else {}
     seen = sum(len(part) for part in parts.values())
     trained_on_it = classifier.card.provenance.get("data", {}).get("fingerprint") == data.fingerprint
@@ -57,6 +58,10 @@ def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) 
     if wanted == AUTO and name != ALL:
         why = "the model never saw them" if seen and name == TEST else f"its {name} part"
         notes.append(f"Evaluating on {len(parts[name]):,} of {len(data):,} pictures: {why}. (--split chooses others.)")
+    if seen and name in (ALL, TRAIN):
+        notes.append(
+            f"Warning: the model learned from {len(parts[TRAIN]):,} of these pictures: the figures are too good."
+        )
     if seen and seen < len(data) and wanted == AUTO:
         notes.append(
             f"{len(data) - seen:,} pictures are new since the training and not among them; to judge on those, put "

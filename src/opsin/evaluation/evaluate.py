@@ -13,6 +13,7 @@ from opsin.data.store import StoredImages, find_decoded
 from opsin.errors import DataError, PictureError
 from opsin.evaluation.report import Report
 from opsin.images.reading import read_images
+from opsin.runtimes.base import Outputs
 
 BATCH = 32
 
@@ -47,7 +48,7 @@ def evaluate(
     if stored is None:
         logits, readable, unreadable = _run_files(classifier, dataset, progress)
     else:
-        logits, unreadable = run_stored(classifier, stored, progress), stored.unreadable
+        logits, unreadable = run_stored(classifier, stored, progress).logits, stored.unreadable
         readable = ~np.isin(dataset.names, [skipped.path for skipped in unreadable])
     # Files that the data names and that do not exist are in no part: they are said whatever part is judged.
     unreadable = (*unreadable, *(skipped for skipped in dataset.skipped if skipped.lost))
@@ -80,14 +81,14 @@ def match_labels(classifier: Classifier, dataset: ImageDataset) -> np.ndarray:
     return to_model[dataset.labels]
 
 
-def run_stored(classifier: Classifier, images: StoredImages, progress: Progress | None = None) -> np.ndarray:
-    """Return the logits of decoded pictures, float32 (n, k) or (n, 1)."""
-    logits = []
+def run_stored(classifier: Classifier, images: StoredImages, progress: Progress | None = None) -> Outputs:
+    """Return the logits, float32 (n, k) or (n, 1), and features, float32 (n, d), of decoded pictures."""
+    outputs = []
     for start in range(0, len(images), BATCH):
-        logits.append(classifier.run(images.read(slice(start, start + BATCH))).logits)
+        outputs.append(classifier.run(images.read(slice(start, start + BATCH))))
         if progress is not None:
             progress(min(start + BATCH, len(images)), len(images))
-    return np.concatenate(logits)
+    return Outputs(*(np.concatenate([getattr(one, name) for one in outputs]) for name in ("logits", "features")))
 
 
 def _run_files(

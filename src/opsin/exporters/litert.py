@@ -1,16 +1,24 @@
 """The LiteRT twin: the same network for prediction without TensorFlow. TensorFlow only."""
 
+import tempfile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from opsin.catalog import require
 from opsin.errors import ModelError
+from opsin.runtimes.base import Outputs, Runtime
 from opsin.runtimes.keras import KerasRuntime, with_features
 from opsin.runtimes.litert import LiteRTRuntime
 
 if TYPE_CHECKING:
     import keras
+
+BATCH_SIZE = 8
+"""Pictures at a time: 64 large ones at once need more than 10 GB in a large network."""
+
+ABOUT_ZERO = 1e-20
+"""An output of which no value is larger is zero; what float32 holds below it loses digits."""
 
 
 def convert(network: "keras.Model") -> bytes:
@@ -35,11 +43,16 @@ def convert(network: "keras.Model") -> bytes:
         return logits, features
 
     specification = tensorflow.TensorSpec((None, *network.input_shape[1:]), tensorflow.float32, name="image")
-    # Variables become constants first: the converter would otherwise keep them as resources.
-    frozen = convert_variables_to_constants_v2(infer.get_concrete_function(specification))
-    converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([frozen], two_outputs)
+    # SiLU has a gradient of its own, which TensorFlow cannot save once the variables are constants. Where saving
+    # fails, `from_concrete_functions` writes a file without signature and does not say so; hence by hand.
+    options = tensorflow.saved_model.SaveOptions(experimental_custom_gradients=False)
     try:
-        return converter.convert()
+        # Variables become constants first: the converter would otherwise keep them as resources.
+        frozen = convert_variables_to_constants_v2(infer.get_concrete_function(specification))
+        with tempfile.TemporaryDirectory() as folder:
+            # An empty module: it shall not save the network's variables beside the constants.
+            tensorflow.saved_model.save(tensorflow.Module(), folder, signatures=frozen, options=options)
+            return tensorflow.lite.TFLiteConverter.from_saved_model(folder).convert()
     except Exception as error:
         raise ModelError(f"Expected operations that LiteRT has; it cannot take this network: {error}") from error
 
@@ -53,11 +66,43 @@ def largest_difference(network: "keras.Model", content: bytes, images: np.ndarra
         images: float32 (N, h, w, c), 0 to 255.
 
     Returns:
-        The largest absolute difference, as a fraction of the largest absolute value of that output (1 if smaller).
+        The largest absolute difference, as a fraction of the largest absolute value of that output: 1 for a
+        twin that gives zeros.
+
+    Raises:
+        ModelError: the twin cannot be opened or run.
     """
-    source, twin = KerasRuntime(network).run(images), LiteRTRuntime(content).run(images)
+    source, twin = run_source(network, images), _run_twin(content, images)
     differences = []
     for expected, received in ((source.logits, twin.logits), (source.features, twin.features)):
-        scale = max(1.0, float(np.abs(expected).max()))
+        scale = max(ABOUT_ZERO, float(np.abs(expected).max()))
         differences.append(float(np.abs(expected - received).max()) / scale)
-    return max(differences)
+    return float(np.max(differences))  # Not Python's `max`, which may pass over what is not a number.
+
+
+def run_source(network: "keras.Model", images: np.ndarray) -> Outputs:
+    """Run a network in Keras, on the CPU: GPUs compute in TF32, which keeps 3 digits, unless told otherwise.
+
+    Args:
+        network: float32 (N, h, w, c), 0 to 255 → logits (N, k) or (N, 1).
+        images: what it shall see, N ≥ 1.
+    """
+    keras = require("keras", "running a network")
+    with keras.device("cpu"):
+        return _run(KerasRuntime(network), images)
+
+
+def _run_twin(content: bytes, images: np.ndarray) -> Outputs:
+    twin = LiteRTRuntime(content)
+    try:
+        return _run(twin, images)
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"Expected a LiteRT network that runs; running it failed: {error}") from error
+
+
+def _run(runtime: Runtime, images: np.ndarray) -> Outputs:
+    parts = [runtime.run(images[start : start + BATCH_SIZE]) for start in range(0, len(images), BATCH_SIZE)]
+    return Outputs(
+        np.concatenate([part.logits for part in parts]),
+        np.concatenate([part.features for part in parts]),
+    )

@@ -11,10 +11,10 @@ from opsin.architectures.summary import summarize
 from opsin.atomic import replacing
 from opsin.catalog import require
 from opsin.errors import ModelError
-from opsin.exporters.litert import convert, largest_difference
+from opsin.exporters.litert import convert, largest_difference, run_source
 from opsin.images.drawing import draw_picture, save_image
-from opsin.model_folder import GOLDEN, GOLDEN_LOGITS, KERAS, LAYERS, TWIN, ModelCard, hash_files
-from opsin.runtimes.keras import KerasRuntime
+from opsin.model_folder import ModelCard, hash_files
+from opsin.names import GOLDEN, GOLDEN_LOGITS, KERAS, LAYERS, TWIN
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +29,8 @@ TOLERANCE = 1e-3
 def write_model(folder: str | Path, network: "keras.Model", card: ModelCard) -> list[str]:
     """Write `folder` with the network, its LiteRT twin and its golden pictures.
 
-    The folder is complete or not there at all. A twin that does not agree with the network is left out.
+    The folder is complete or not there at all. A twin that cannot be written, does not run or does not agree
+    with the network is left out.
 
     Args:
         folder: the model folder; an older one there is replaced.
@@ -61,7 +62,7 @@ def _write_golden(folder: Path, network: "keras.Model", card: ModelCard) -> None
         # Sizes of their own, so that replaying them goes through the resizer as well.
         save_image(draw_picture(number, 96 + 16 * number, 192 - 8 * number), folder / GOLDEN / name)
     images = np.stack([card.preprocess.read(folder / GOLDEN / name) for name in names]).astype(np.float32)
-    logits = KerasRuntime(network).run(images).logits
+    logits = run_source(network, images).logits
     document = {"pictures": names, "logits": logits.tolist()}
     (folder / GOLDEN_LOGITS).write_text(json.dumps(document))
 
@@ -70,13 +71,13 @@ def _write_twin(folder: Path, network: "keras.Model") -> list[str]:
     keras = require("keras", "saving a model")
     if keras.backend.backend() != "tensorflow":
         return [f"{TWIN} was left out: it is written on the TensorFlow backend, this is {keras.backend.backend()}."]
-    try:
-        content = convert(network)
-    except ModelError as error:
-        return [f"{TWIN} was left out. {error}"]
     height, width, channels = network.inputs[0].shape[1:]
     drawn = [draw_picture(100 + number, height, width)[:, :, :channels] for number in range(PROOF_PICTURES)]
-    difference = largest_difference(network, content, np.stack(drawn).astype(np.float32))
+    try:
+        content = convert(network)
+        difference = largest_difference(network, content, np.stack(drawn).astype(np.float32))
+    except ModelError as error:
+        return [f"{TWIN} was left out. {error}"]
     if not difference <= TOLERANCE:
         return [
             f"{TWIN} was left out: on {PROOF_PICTURES} drawn pictures its outputs differ from the network's by "

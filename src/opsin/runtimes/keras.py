@@ -7,6 +7,8 @@ import numpy as np
 
 from opsin.catalog import require
 from opsin.errors import ModelError
+from opsin.model_folder import ModelCard, read_proved
+from opsin.names import KERAS
 from opsin.runtimes.base import Outputs
 
 if TYPE_CHECKING:
@@ -31,11 +33,26 @@ class KerasRuntime:
         return Outputs(*(ops.convert_to_numpy(tensor).astype(np.float32) for tensor in outputs))
 
 
-def open_keras(path: str | Path) -> KerasRuntime:
-    """Open a `.keras` file in Keras's safe mode: no code in it is run.
+def open_keras(folder: Path, card: ModelCard, threads: int | None = None) -> KerasRuntime:
+    """Open a model folder's `model.keras` in Keras's safe mode: no code in it is run.
+
+    Args:
+        folder: the model folder.
+        card: its card.
+        threads: without meaning here; Keras's backend decides.
 
     Raises:
-        ModelError: the file cannot be opened so.
+        ModelError: the file is missing, altered, or cannot be opened so.
+    """
+    read_proved(folder, KERAS, card)
+    return load_keras(folder / KERAS)
+
+
+def load_keras(path: str | Path) -> KerasRuntime:
+    """Open any `.keras` file in Keras's safe mode.
+
+    Raises:
+        ModelError: it cannot be opened so.
     """
     keras = require("keras", "running a .keras file")
     try:

@@ -1,11 +1,14 @@
 """LiteRT: runs the twin that every model folder holds, without TensorFlow."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 
 from opsin.errors import ModelError
 from opsin.images.reading import usable_cores
+from opsin.model_folder import ModelCard, read_proved
+from opsin.names import KERAS, TWIN
 from opsin.runtimes.base import Outputs
 
 
@@ -55,3 +58,23 @@ class LiteRTRuntime:
             self._interpreter.set_tensor(self._input, np.ascontiguousarray(images, dtype=np.float32))
             self._interpreter.invoke()
             return Outputs(*(self._interpreter.get_tensor(index) for index in self._outputs))
+
+
+def open_litert(folder: Path, card: ModelCard, threads: int | None = None) -> LiteRTRuntime:
+    """Open a model folder's twin.
+
+    Args:
+        folder: the model folder.
+        card: its card.
+        threads: how many threads one call may use; None for the cores this process may use.
+
+    Raises:
+        ModelError: the twin was left out, or it is missing or altered.
+    """
+    if TWIN not in card.files and (folder / KERAS).is_file():
+        raise ModelError(
+            f"Expected {TWIN} in {str(folder)!r}, the network for prediction without TensorFlow; this model was "
+            f"saved without it and has only {KERAS}. Open it with runtime='keras' (on the command line: "
+            "--runtime keras), which needs: pip install 'opsin[train]'"
+        )
+    return LiteRTRuntime(read_proved(folder, TWIN, card), threads)

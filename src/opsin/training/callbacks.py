@@ -1,57 +1,23 @@
 """What happens around Keras's steps and epochs: the rate, the seeds, the memory, the events, stopping."""
 
-import contextlib
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 import keras
 import numpy as np
 
 from opsin.errors import TrainingError
+from opsin.names import CHECKPOINT
 from opsin.pipeline import TrainingBatches
 from opsin.training.checkpoint import save_best, save_last
 from opsin.training.config import TrainConfig
-from opsin.training.run_folder import CHECKPOINT, RunFolder
+from opsin.training.run_folder import RunFolder
 from opsin.training.schedules import Schedule, rate_at
 from opsin.training.state import TrainingState
+from opsin.training.stopping import StoppedByUser, StopRequest
 
 SECONDS_BETWEEN_STEP_EVENTS = 0.25
-
-
-class StoppedByUser(Exception):  # noqa: N818 - no error, a way out of Keras's loop
-    """The user asked for an end before the training had come to its own."""
-
-
-class StopRequest:
-    """Turns the first Ctrl-C (or SIGTERM) into a request to stop; the second one stops at once."""
-
-    def __init__(self, run: RunFolder):
-        self.run = run
-        self.made = False
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator["StopRequest"]:
-        """Listen for signals while the block runs (only Python's main thread can)."""
-        if threading.current_thread() is not threading.main_thread():
-            yield self
-            return
-        signals = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, self._take) for number in signals]
-        try:
-            yield self
-        finally:
-            for number, handler in zip(signals, before, strict=True):
-                signal.signal(number, handler)
-
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        self.made = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        self.run.emit("stopping", text="Stopping and keeping the best model; Ctrl-C again to stop at once.")
 
 
 class LearningRate(keras.callbacks.Callback):
@@ -143,6 +109,7 @@ class Events(keras.callbacks.Callback):
 
     def _leave_if_asked(self) -> None:
         if self.stop.made:
+            self.run.emit("stopping", text="Stopping and keeping the best model; Ctrl-C again to stop at once.")
             raise StoppedByUser
 
 

@@ -1,6 +1,8 @@
 """Everything a training needs to go on as if it had never stopped, in two files."""
 
 import json
+import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -39,7 +41,10 @@ def load_last(folder: Path, network: keras.Model) -> TrainingState:
     arrays = _load(folder / LAST)
     _assign(network.weights, "weight", arrays, folder / LAST)
     _assign(network.optimizer.variables, "optimizer", arrays, folder / LAST)
-    return TrainingState.from_dict(json.loads(str(arrays["state"])))
+    try:
+        return TrainingState.from_dict(json.loads(str(arrays["state"])))
+    except (KeyError, ValueError, TypeError) as error:
+        raise _damaged(folder / LAST, error) from error
 
 
 def load_best(folder: Path, network: keras.Model, state: TrainingState) -> None:
@@ -69,8 +74,14 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"Expected a checkpoint at {str(path)!r}; it cannot be read: {error}.") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"Expected the checkpoint of an interrupted run at {str(path)!r}; it cannot be read: {error}. Start a new run."
+    )
 
 
 def _assign(variables: list, kind: str, arrays: dict[str, np.ndarray], path: Path) -> None:

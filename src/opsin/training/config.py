@@ -16,6 +16,7 @@ from opsin.images.color import COLORS
 from opsin.images.preprocess import FITS, RESAMPLES
 
 AUTO = "auto"
+OWN = "own"
 
 OPTIMIZERS = {
     "adam": "keras.optimizers:Adam",
@@ -40,7 +41,8 @@ class TrainConfig:
     """How to train; every field has a default, `auto` is decided by the data and the machine.
 
     Args:
-        architecture: a name of `opsin archs`, `FILE.py:function` for your own, or `auto`.
+        architecture: a name of `opsin archs`, `FILE.py:function` for your own, or `auto`; `own` where
+            the network is given as an object.
         image_size: height and width of the network's input in pixels; None lets architecture and data decide.
         fit: how a picture is brought to that size: `stretch`, `crop` or `pad`.
         color: `rgb`, `gray`, `hsv`, `lab`, or `auto` for what the architecture was drawn for.
@@ -100,7 +102,7 @@ class TrainConfig:
         for field in dataclasses.fields(self):
             _require_type(field.name, getattr(self, field.name), field.type)
         if ".py:" not in self.architecture:
-            choose("architecture", self.architecture, [AUTO, *ARCHITECTURES])
+            choose("architecture", self.architecture, [AUTO, OWN, *ARCHITECTURES])
         choose("fit", self.fit, FITS)
         choose("color", self.color, [AUTO, *COLORS])
         choose("resample", self.resample, RESAMPLES)

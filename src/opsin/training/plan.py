@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opsin.architectures import ARCHITECTURES
+from opsin.architectures import ARCHITECTURES, check_network
 from opsin.catalog import require
 from opsin.data.dataset import ImageDataset
-from opsin.errors import DataError, PictureError
+from opsin.errors import DataError, PictureError, UsageError
 from opsin.images.decode import picture_size
 from opsin.images.preprocess import Preprocess
-from opsin.training.config import AUTO, TrainConfig
+from opsin.training.config import AUTO, OWN, TrainConfig
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +43,8 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
         train: the pictures to learn from; the sizes of up to 200 of them are looked at.
         model: the user's own network, whose input decides size and colour.
     """
+    if model is not None:
+        check_network(model, tuple(model.input_shape[1:]), len(train.class_names))
     config = _decide_network(config, train) if model is None else _follow_model(config, model)
     config = dataclasses.replace(
         config,
@@ -54,26 +56,30 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     return Plan(config, Preprocess(height, width, fit=config.fit, color=config.color, resample=config.resample))
 
 
-def weigh_classes(config: TrainConfig, labels: np.ndarray, class_count: int) -> np.ndarray:
+def weigh_classes(config: TrainConfig, train: ImageDataset) -> np.ndarray:
     """Return the weight of each class in the loss, float64 (k,); 1 on average over the pictures.
 
     Raises:
         DataError: a class has no pictures to learn from.
     """
-    counts = np.bincount(labels, minlength=class_count)
+    counts = np.array(list(train.counts.values()))
     if not counts.all():
+        missing = [name for name, count in train.counts.items() if not count]
         raise DataError(
-            f"Expected pictures of all {class_count} classes to learn from; {int((counts == 0).sum())} of them have "
-            "none that can be read. Add pictures, or take those classes out."
+            f"Expected pictures of all {len(counts)} classes to learn from; there are none that can be read of "
+            f"{', '.join(map(repr, missing[:8]))}{' and others' if len(missing) > 8 else ''}. Add pictures, or take "
+            "those classes out."
         )
     if config.class_weights == "none" or counts.max() < IMBALANCE * counts.min():
-        return np.ones(class_count)
-    return len(labels) / (class_count * counts)
+        return np.ones(len(counts))
+    return len(train) / (len(counts) * counts)
 
 
 def _decide_network(config: TrainConfig, train: ImageDataset) -> TrainConfig:
     side = 0
     name = config.architecture
+    if name == OWN:
+        raise UsageError("Expected your own network for these settings: opsin.train(..., model=YOUR_NETWORK).")
     if name == AUTO:
         name = "cifar_cnn"
         side = min(_median_side(train), SMALL_PICTURE)
@@ -87,9 +93,14 @@ def _decide_network(config: TrainConfig, train: ImageDataset) -> TrainConfig:
 
 
 def _follow_model(config: TrainConfig, model: "keras.Model") -> TrainConfig:
+    if config.architecture not in (AUTO, OWN):
+        raise UsageError(
+            f"Expected an architecture or a network of your own; received {config.architecture!r} and a network. "
+            "Leave one of them out."
+        )
     height, width, channels = _input_shape(config, model)
     color = ("gray" if channels == 1 else "rgb") if config.color == AUTO else config.color
-    return dataclasses.replace(config, architecture=AUTO, image_size=height if height == width else None, color=color)
+    return dataclasses.replace(config, architecture=OWN, image_size=height if height == width else None, color=color)
 
 
 def _input_shape(config: TrainConfig, model: "keras.Model") -> tuple[int, int, int]:

@@ -15,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from opsin.evaluation.wording import percent, readable
+
 
 class TerminalProgress:
     """A listener that draws a run's events on stderr.
@@ -44,7 +46,7 @@ class TerminalProgress:
         if event["skipped"]:
             self.print(f"Not used: {event['skipped']:,} other files or folders (files.csv names them all), such as")
             for skipped in event["skipped_first"]:
-                self.print(f"  {skipped}")
+                self.print(f"  {readable(skipped)}")
 
     def _on_note(self, event: dict[str, Any]) -> None:
         self.print(event["text"], "yellow")
@@ -73,7 +75,7 @@ class TerminalProgress:
 
     def _on_step(self, event: dict[str, Any]) -> None:
         rate = f"{event['pictures_per_second']:,.0f} pictures/s"
-        said = f"{rate}  loss {event['loss']:.3f}  accuracy {event['accuracy']:.1%}"
+        said = f"{rate}  loss {event['loss']:.3f}  accuracy {percent(event['accuracy'])}"
         self._advance("steps", event["step"], self.steps, said)
 
     def _on_validating(self, event: dict[str, Any]) -> None:
@@ -81,15 +83,15 @@ class TerminalProgress:
 
     def _on_best_kept(self, event: dict[str, Any]) -> None:
         self._close()
-        self.print(f"Kept the network of epoch {event['epoch']}: val accuracy {event['val_accuracy']:.2%}.")
+        self.print(f"Kept the network of epoch {event['epoch']}: val accuracy {percent(event['val_accuracy'])}.")
 
     def _on_epoch_ended(self, event: dict[str, Any]) -> None:
         self._advance("epochs", event["epoch"], event["epochs"], "")
         width = len(str(event["epochs"]))
         self.print(
             f"epoch {event['epoch']:>{width}}/{event['epochs']}  {event['seconds']:6.1f} s  "
-            f"loss {event['loss']:.4f}  accuracy {event['accuracy']:6.2%}  "
-            f"val loss {event['val_loss']:.4f}  val accuracy {event['val_accuracy']:6.2%}"
+            f"loss {event['loss']:.4f}  accuracy {percent(event['accuracy']):>7}  "
+            f"val loss {event['val_loss']:.4f}  val accuracy {percent(event['val_accuracy']):>7}"
             f"{'  best so far' if event['improved'] else ''}"
         )
 

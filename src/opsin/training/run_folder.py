@@ -17,23 +17,10 @@ from typing import Any
 
 from opsin import __version__
 from opsin.atomic import saying_why, write_bytes, write_text
-from opsin.data.account import read_account
-from opsin.data.dataset import ImageDataset
 from opsin.errors import UsageError
+from opsin.names import CHECKPOINT, CONFIG, ENVIRONMENT, EVENTS, FILES, HISTORY, REPORT_JSON
 
 Listener = Callable[[dict[str, Any]], None]
-
-MODEL = "model"
-CONFIG = "config.toml"
-FILES = "files.csv"
-EVENTS = "events.jsonl"
-HISTORY = "history.csv"
-PREDICTIONS = "predictions.npz"
-ENVIRONMENT = "environment.json"
-REPORT_JSON = "report.json"
-REPORT_HTML = "report.html"
-CHECKPOINT = "checkpoint"
-TENSORBOARD = "tensorboard"
 
 
 class RunFolder:
@@ -42,13 +29,15 @@ class RunFolder:
     Args:
         path: the folder; use `create` or `resume` to get one that is safe to write to.
         listeners: each is called with every event, a dict with `event` and `time`.
-        fresh: whether this run made what is in the folder.
+        fresh: whether this run begins here, and has not been interrupted.
+        made: whether it made the folder itself.
     """
 
-    def __init__(self, path: Path, listeners: Sequence[Listener] = (), *, fresh: bool = False):
+    def __init__(self, path: Path, listeners: Sequence[Listener] = (), *, fresh: bool = False, made: bool = False):
         self.path = path
         self.listeners = tuple(listeners)
         self.fresh = fresh
+        self.made = made
 
     @classmethod
     def create(cls, path: str | Path, listeners: Sequence[Listener] = ()) -> "RunFolder":
@@ -60,10 +49,11 @@ class RunFolder:
         """
         path = Path(path)
         require_free(path)
+        made = not path.exists()
         with saying_why(path):
             path.mkdir(parents=True, exist_ok=True)
             (path / EVENTS).touch()
-        return cls(path, listeners, fresh=True)
+        return cls(path, listeners, fresh=True, made=made)
 
     @classmethod
     def resume(cls, path: str | Path, listeners: Sequence[Listener] = ()) -> "RunFolder":
@@ -76,7 +66,7 @@ class RunFolder:
         if not (path / CONFIG).is_file() or not (path / FILES).is_file():
             raise UsageError(
                 f"Expected the folder of an interrupted run; {str(path)!r} is none: it has no {CONFIG} and {FILES}. "
-                "Leave --resume out to start a new run."
+                "To start a new run, leave --resume out (in Python: RunFolder.create)."
             )
         if (path / REPORT_JSON).is_file():
             raise UsageError(f"Expected an interrupted run; the one in {str(path)!r} came to its end.")
@@ -84,26 +74,22 @@ class RunFolder:
 
     @contextlib.contextmanager
     def beginning(self) -> Iterator[None]:
-        """Remove what a new run has written if it fails in the block, so that it can be begun again there."""
+        """Discard a new run that fails in the block, so that it can be begun again there."""
         try:
             yield
         except BaseException:
-            if self.fresh:
-                for name in (EVENTS, CONFIG, FILES):
-                    (self / name).unlink(missing_ok=True)
-                with contextlib.suppress(OSError):
-                    self.path.rmdir()
+            self.discard()
             raise
 
-    def require_same_data(self, dataset: ImageDataset) -> None:
-        """Raise `UsageError` unless the data set holds the pictures that the run was started on."""
-        rows = [(row["path"], row["label"]) for row in read_account(self / FILES)]
-        labels = (dataset.class_names[label] for label in dataset.labels)
-        if sorted(rows) != sorted(zip(dataset.names, labels, strict=True)):
-            raise UsageError(
-                f"Expected the pictures that the run in {str(self.path)!r} was started on; {str(dataset.root)!r} "
-                "holds others. Start a new run for them."
-            )
+    def discard(self) -> None:
+        """Remove what a new run has written, which is no model yet; a resumed one is left as it is."""
+        if not self.fresh:
+            return
+        for name in (EVENTS, CONFIG, FILES):
+            (self / name).unlink(missing_ok=True)
+        if self.made:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -123,7 +109,8 @@ class RunFolder:
     def write_history(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write `history.csv`, one row an epoch."""
         buffer = io.StringIO(newline="")
-        writer = csv.DictWriter(buffer, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+        columns = dict.fromkeys(name for row in rows for name in row)
+        writer = csv.DictWriter(buffer, fieldnames=list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         write_bytes(self / HISTORY, buffer.getvalue().encode())
@@ -141,7 +128,7 @@ class RunFolder:
 def require_free(path: Path) -> None:
     """Raise `UsageError` unless there is nothing at the path, or an empty folder."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        own = " To go on with the run in it, add --resume." if (path / CONFIG).is_file() else ""
+        own = " To go on with the run in it: --resume, in Python RunFolder.resume." if (path / CONFIG).is_file() else ""
         raise UsageError(
             f"Expected a new or an empty folder; {str(path)!r} holds something, and nothing in it will be "
             f"overwritten. Choose another --out.{own}"

@@ -1,0 +1,21 @@
+"""What the files of a run folder and of the model folder in it are called."""
+
+MODEL = "model"
+CONFIG = "config.toml"
+FILES = "files.csv"
+EVENTS = "events.jsonl"
+HISTORY = "history.csv"
+PREDICTIONS = "predictions.npz"
+ENVIRONMENT = "environment.json"
+REPORT_JSON = "report.json"
+REPORT_HTML = "report.html"
+CHECKPOINT = "checkpoint"
+TENSORBOARD = "tensorboard"
+
+# In the model folder.
+CARD = "opsin.json"
+KERAS = "model.keras"
+TWIN = "engines/model.tflite"
+LAYERS = "layers.json"
+GOLDEN = "golden"
+GOLDEN_LOGITS = "golden/logits.json"

@@ -1,0 +1,73 @@
+"""What must hold before a training begins, or goes on."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from opsin.catalog import require
+from opsin.data.account import account_of, read_account
+from opsin.data.dataset import ImageDataset, require_learnable
+from opsin.data.splits import TRAIN, VAL
+from opsin.errors import DataError, UsageError
+from opsin.names import CONFIG, FILES
+from opsin.training.config import TrainConfig
+from opsin.training.run_folder import RunFolder
+
+HARMLESS = {"cache", "cache_limit_gb", "tensorboard"}
+"""Settings that change nothing in what is learned."""
+
+
+def require_trainable(parts: Mapping[str, ImageDataset], config: TrainConfig) -> None:
+    """Raise unless the parts of the data fit together and what training needs is installed.
+
+    Raises:
+        DataError: classes differ, a class cannot be learned, a part is empty, or a picture is in two parts.
+        MissingPackageError: an optional package is missing.
+    """
+    for package in ("keras", "sklearn", *(["tensorboard"] if config.tensorboard else [])):
+        require(package, "training")
+    names = parts[TRAIN].class_names
+    for part, dataset in parts.items():
+        if dataset.class_names != names:
+            raise DataError(
+                f"Expected the same classes in every part; train has {names}, {part} has {dataset.class_names}. "
+                "Read all parts from one folder, or make their class folders the same (an empty one is fine)."
+            )
+    require_learnable(ImageDataset(parts[TRAIN].listing))
+    if not len(parts[VAL]):
+        raise DataError(
+            "Expected pictures for validation; there are too few to share out. Three of each class are enough; with "
+            "two, hold none out for the report: --test 0."
+        )
+    _require_apart(parts)
+
+
+def _require_apart(parts: Mapping[str, ImageDataset]) -> None:
+    seen: dict[str, str] = {}
+    for part, dataset in parts.items():
+        for path in dataset.paths:
+            if seen.setdefault(path, part) != part:
+                raise DataError(
+                    f"Expected each picture in one part; {path!r} is in {seen[path]} and in {part}, so the report "
+                    "would be about pictures that were learned by heart. Split with dataset.split()."
+                )
+
+
+def require_same_run(run: RunFolder, config: TrainConfig, parts: Mapping[str, ImageDataset]) -> None:
+    """Raise unless a run that is resumed has the settings and the split that it was started with.
+
+    Raises:
+        UsageError: some setting or some picture differs.
+    """
+    before = dataclasses.asdict(TrainConfig.from_toml(run / CONFIG))
+    now = dataclasses.asdict(config)
+    differing = [name for name in now if name not in HARMLESS and now[name] != before[name]]
+    if differing:
+        said = ", ".join(f"{name} (was {before[name]!r}, is {now[name]!r})" for name in differing)
+        raise UsageError(f"Expected the settings that the run was started with; these differ: {said}. Start a new run.")
+    known = {(row["path"], row["label"], row["split"], row["bytes"]) for row in read_account(run / FILES)}
+    changed = known ^ set(account_of(parts))
+    if changed:
+        raise UsageError(
+            f"Expected the pictures, labels and split that the run in {str(run.path)!r} was started on; "
+            f"{min(changed)[0]!r} and {len(changed) - 1} others are not the same. Start a new run."
+        )

@@ -1,0 +1,62 @@
+"""The report at the end of a run, and the predictions it is made from."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from opsin.atomic import replacing
+from opsin.classifier import Classifier
+from opsin.data.splits import TEST, VAL
+from opsin.data.store import StoredImages
+from opsin.evaluation.evaluate import run_stored
+from opsin.evaluation.report import Report
+from opsin.names import PREDICTIONS, REPORT_HTML, REPORT_JSON
+from opsin.training.config import TrainConfig
+from opsin.training.run_folder import RunFolder
+
+
+def judge(
+    classifier: Classifier,
+    stored: Mapping[str, StoredImages],
+    history: list[dict[str, Any]],
+    *,
+    config: TrainConfig,
+    run: RunFolder,
+) -> Report:
+    """Run the classifier on validation and test pictures; write `predictions.npz` and the report.
+
+    The report is about the test pictures, or about those of validation if there are none held out.
+    """
+    judged = {part: stored[part] for part in (VAL, TEST) if len(stored[part])}
+    logits = {part: run_stored(classifier, images).logits for part, images in judged.items()}
+    _write_predictions(run, judged, logits)
+    part = TEST if TEST in judged else VAL
+    if part == VAL:
+        run.say(
+            "No pictures were held out: the report is about those that chose the best epoch, and a little too good."
+        )
+    report = Report.from_predictions(
+        judged[part].dataset.labels,
+        classifier.probabilities(logits[part]),
+        judged[part].dataset.names,
+        classifier.class_names,
+        split=part,
+        skipped=[(skipped.path, skipped.reason) for skipped in judged[part].unreadable],
+    )
+    report.save_html(run / REPORT_HTML, history=history, settings=dataclasses.asdict(config))
+    report.save_json(run / REPORT_JSON)
+    run.emit("evaluated", split=part, accuracy=report.to_dict()["accuracy"])
+    return report
+
+
+def _write_predictions(run: RunFolder, judged: Mapping[str, StoredImages], logits: Mapping[str, np.ndarray]) -> None:
+    with replacing(run / PREDICTIONS) as temporary:
+        np.savez_compressed(
+            temporary,
+            logits=np.concatenate([logits[part] for part in judged]),
+            labels=np.concatenate([images.dataset.labels for images in judged.values()]),
+            paths=np.array([name for images in judged.values() for name in images.dataset.names]),
+            split=np.array([part for part, images in judged.items() for _ in range(len(images))]),
+        )

@@ -1,0 +1,37 @@
+"""Ctrl-C while training: the first one asks for an end, the second one is the end."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+
+class StoppedByUser(Exception):  # noqa: N818 - no error, a way out of Keras's loop
+    """The user asked for an end before the training had come to its own."""
+
+
+class StopRequest:
+    """Turns the first Ctrl-C (or SIGTERM) into a request to stop; the second Ctrl-C stops at once."""
+
+    def __init__(self):
+        self.made = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator["StopRequest"]:
+        """Listen for signals while the block runs (only Python's main thread can)."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self._take) for number in signals]
+        try:
+            yield self
+        finally:
+            for number, handler in zip(signals, before, strict=True):
+                signal.signal(number, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        # Nothing more: whatever was interrupted here may be in the middle of writing or drawing.
+        self.made = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
