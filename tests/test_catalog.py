@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from opsin.catalog import EXTRAS, choose, require, resolve
+from opsin.catalog import EXTRAS, choose, require, require_installed, resolve
 from opsin.errors import MissingPackageError, UsageError
 
 
@@ -67,3 +67,10 @@ def test_a_package_that_is_broken_in_another_way_says_so_itself(monkeypatch, tmp
     monkeypatch.delitem(sys.modules, "tomli_w", raising=False)
     with pytest.raises(ModuleNotFoundError, match="no_such_package_at_all"):
         require("tomli_w", "this test")
+
+
+def test_a_package_that_is_not_installed_is_said_without_loading_the_others(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tensorboard" else object())
+
+    with pytest.raises(MissingPackageError, match=r"'tensorboard', which training needs.*opsin\[train\]"):
+        require_installed(["keras", "tensorboard"], "training")

@@ -6,6 +6,7 @@ A catalogue is an explicit dict in the package that owns the choices. Its values
 
 import difflib
 import importlib
+import importlib.util
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
@@ -68,7 +69,26 @@ def require(package: str, purpose: str) -> ModuleType:
         root = (error.name or "").partition(".")[0]
         if root not in EXTRAS:
             raise
-        raise MissingPackageError(
-            f"Expected the package {root!r}, which {purpose} needs; it is not installed. "
-            f"Install it with: pip install 'opsin[{EXTRAS[root]}]'"
-        ) from None
+        raise _missing(root, purpose) from None
+
+
+def require_installed(packages: Iterable[str], purpose: str) -> None:
+    """Say how to install what is missing of some optional packages, without loading any of them.
+
+    Args:
+        packages: names they are imported under; keys of `EXTRAS`.
+        purpose: what needs them, as a noun for the message: `"training"`.
+
+    Raises:
+        MissingPackageError: one of them is not installed.
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise _missing(package, purpose)
+
+
+def _missing(package: str, purpose: str) -> MissingPackageError:
+    return MissingPackageError(
+        f"Expected the package {package!r}, which {purpose} needs; it is not installed. "
+        f"Install it with: pip install 'opsin[{EXTRAS[package]}]'"
+    )

@@ -28,13 +28,13 @@ def demo(
     seed: int = typer.Option(0, help="Decides the split and the network's first weights."),
 ) -> None:
     """Train, evaluate and predict on 1,797 handwritten digits that come with scikit-learn: nothing is downloaded."""
-    from opsin.catalog import require
+    from opsin.catalog import require_installed
     from opsin.cli.program import program
     from opsin.data.dataset import ImageDataset
     from opsin.data.digits import write_digits
     from opsin.training.run_folder import require_free
 
-    require("keras", "the demo")
+    require_installed(["keras", "sklearn"], "the demo")
     require_free(out)
     digits, run = out / "digits", out / "run"
     print(f"Writing scikit-learn's handwritten digits to {digits}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from opsin.catalog import require
+from opsin.catalog import require_installed
 from opsin.classifier import Classifier, run_ahead
 from opsin.data.cache import Cache
 from opsin.data.dataset import ImageDataset
@@ -42,7 +42,7 @@ def evaluate(
     Raises:
         DataError: a class is unknown to the classifier, or none of the pictures can be read.
     """
-    require("sklearn", "evaluation")
+    require_installed(["sklearn"], "evaluation")
     labels = match_labels(classifier, dataset)
     stored = find_decoded(dataset, classifier.preprocess, cache or Cache())
     if stored is None:

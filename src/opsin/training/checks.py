@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from opsin.catalog import require
+from opsin.catalog import require_installed
 from opsin.data.account import account_of, read_account
 from opsin.data.dataset import ImageDataset, require_learnable
 from opsin.data.splits import TRAIN, VAL
@@ -23,8 +23,8 @@ def require_trainable(parts: Mapping[str, ImageDataset], config: TrainConfig) ->
         DataError: classes differ, a class cannot be learned, a part is empty, or a picture is in two parts.
         MissingPackageError: an optional package is missing.
     """
-    for package in ("keras", "sklearn", *(["tensorboard"] if config.tensorboard else [])):
-        require(package, "training")
+    optional = ["tensorboard"] if config.tensorboard else []
+    require_installed(["keras", "sklearn", "matplotlib", "tomli_w", *optional], "training")
     names = parts[TRAIN].class_names
     for part, dataset in parts.items():
         if dataset.class_names != names:

@@ -7,7 +7,7 @@ import keras
 
 from opsin.architectures import build_network, load_network
 from opsin.catalog import resolve
-from opsin.training.config import OPTIMIZERS, TrainConfig
+from opsin.training.config import OPTIMIZERS, OWN, TrainConfig
 from opsin.training.losses import CrossEntropy, accuracy
 from opsin.training.plan import Plan, gpu_count
 
@@ -31,8 +31,11 @@ def make_network(plan: Plan, class_count: int, model: keras.Model | None = None)
 
 
 def in_float32(network: keras.Model, plan: Plan, class_count: int) -> keras.Model:
-    """Return the trained network in the arithmetic that is saved, whatever it was trained in."""
-    if plan.config.precision == "float32":
+    """Return the trained network in the arithmetic that is saved, whatever it was trained in.
+
+    A network of the user's own stays as they made it.
+    """
+    if plan.config.precision == "float32" or plan.config.architecture == OWN:
         return network
     single = _build(plan, class_count, "float32")
     single.set_weights(network.get_weights())

@@ -18,7 +18,7 @@ from typing import Any
 from opsin import __version__
 from opsin.atomic import saying_why, write_bytes, write_text
 from opsin.errors import UsageError
-from opsin.names import CHECKPOINT, CONFIG, ENVIRONMENT, EVENTS, FILES, HISTORY, REPORT_JSON
+from opsin.names import CHECKPOINT, CONFIG, ENVIRONMENT, EVENTS, FILES, HISTORY, REPORT_JSON, TENSORBOARD
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -85,8 +85,9 @@ class RunFolder:
         """Remove what a new run has written, which is no model yet; a resumed one is left as it is."""
         if not self.fresh:
             return
-        for name in (EVENTS, CONFIG, FILES):
+        for name in (EVENTS, CONFIG, FILES, ENVIRONMENT):
             (self / name).unlink(missing_ok=True)
+        shutil.rmtree(self / TENSORBOARD, ignore_errors=True)
         if self.made:
             with contextlib.suppress(OSError):
                 self.path.rmdir()

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from opsin import __version__
 from opsin.architectures.summary import summarize
@@ -12,6 +12,7 @@ from opsin.augmentation.policies import describe, get_policy
 from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TEST, TRAIN, VAL
+from opsin.data.store import StoredImages
 from opsin.errors import TrainingError
 from opsin.evaluation.report import Report
 from opsin.exporters.write_model import write_model
@@ -28,6 +29,9 @@ from opsin.training.stopping import StopRequest
 
 if TYPE_CHECKING:
     import keras
+
+    from opsin.pipeline import TrainingBatches
+    from opsin.training.fit import Fitted
 
 
 @dataclass(frozen=True)
@@ -85,47 +89,67 @@ def train(
     started = time.monotonic()
     run = out if isinstance(out, RunFolder) else _new_run(out, train)
     parts = {TRAIN: train, VAL: val, TEST: test if test is not None else val.subset([])}
-    class_count = len(train.class_names)
     with run.beginning():
-        config = config or (TrainConfig() if run.fresh else TrainConfig.from_toml(run / CONFIG))
-        require_trainable(parts, config)
-        # Only now is Keras loaded: what can be wrong with data and settings has been said.
-        from opsin.training.fit import fit, training_batches
-        from opsin.training.network import in_float32, make_network
+        begun = _begin(parts, config, model, run)
+    from opsin.training.fit import fit
 
-        plan = make_plan(config, train, model)
-        if not run.fresh:
-            require_same_run(run, plan.config, parts)
-        network = make_network(plan, class_count, model)
-        plan.config.save_toml(run / CONFIG)
-        _say_what_begins(plan, network, parts, run)
-        stored = decode_parts(parts, plan.preprocess, config=plan.config, run=run)
-        weights = weigh_classes(plan.config, stored[TRAIN].dataset)
-        if weights.max() > weights.min():
-            run.say("The classes are imbalanced: rare ones weigh more in the loss (--class-weights).")
-        batches = training_batches(stored[TRAIN], weights, plan.config)
-    unreadable = len(lost_pictures(stored, parts))
     with StopRequest().listening() as stop:
-        fitted = fit(network, batches, stored[VAL], config=plan.config, run=run, stop=stop)
-        history = fitted.state.history
-        if not fitted.state.best_epoch:
-            if fitted.error is not None:
-                run.discard()
-                raise fitted.error
-            return TrainingRun(None, None, history, run.path, False, unreadable)
-        network = network if model is not None else in_float32(network, plan, class_count)
-        classifier = _save(network, plan, train, run)
-    run.write_environment(seconds=round(time.monotonic() - started, 1), seed=plan.config.seed, data=str(train.root))
+        fitted = fit(begun.network, begun.batches, begun.stored[VAL], config=begun.plan.config, run=run, stop=stop)
+        classifier = _save(begun, train, run) if fitted.state.best_epoch else None
+    run.write_environment(
+        seconds=round(time.monotonic() - started, 1), seed=begun.plan.config.seed, data=str(train.root)
+    )
     if fitted.error is not None:
-        raise TrainingError(
-            f"{fitted.error} The network of epoch {fitted.state.best_epoch}, the best so far, is in {str(run.path)!r}."
-        )
+        _raise(fitted, run)
     completed = fitted.completed and not stop.made
-    report = judge(classifier, stored, history, config=plan.config, run=run) if completed else None
+    history = fitted.state.history
+    report = judge(classifier, begun.stored, history, config=begun.plan.config, run=run) if completed else None
     if completed:
         run.remove_checkpoint()
     run.emit("run_finished", completed=completed, folder=str(run.path), seconds=round(time.monotonic() - started, 1))
-    return TrainingRun(classifier, report, history, run.path, completed, unreadable)
+    lost = lost_pictures(begun.stored, parts)
+    return TrainingRun(classifier, report, history, run.path, completed, len(lost))
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What stands when the first epoch can begin."""
+
+    plan: Plan
+    network: "keras.Model"
+    stored: dict[str, StoredImages]
+    batches: "TrainingBatches"
+
+
+def _begin(
+    parts: dict[str, ImageDataset], config: TrainConfig | None, model: "keras.Model | None", run: RunFolder
+) -> _Begun:
+    config = config or (TrainConfig() if run.fresh else TrainConfig.from_toml(run / CONFIG))
+    require_trainable(parts, config)
+    # Keras is loaded only now: what can be wrong with data and settings has been said.
+    from opsin.training.fit import training_batches
+    from opsin.training.network import make_network
+
+    plan = make_plan(config, parts[TRAIN], model)
+    if not run.fresh:
+        require_same_run(run, plan.config, parts)
+    network = make_network(plan, len(parts[TRAIN].class_names), model)
+    plan.config.save_toml(run / CONFIG)
+    _say_what_begins(plan, network, parts, run)
+    stored = decode_parts(parts, plan.preprocess, config=plan.config, run=run)
+    weights = weigh_classes(plan.config, stored[TRAIN].dataset)
+    if weights.max() > weights.min():
+        run.say("The classes are imbalanced: rare ones weigh more in the loss (--class-weights).")
+    return _Begun(plan, network, stored, training_batches(stored[TRAIN], weights, plan.config))
+
+
+def _raise(fitted: "Fitted", run: RunFolder) -> NoReturn:
+    if not fitted.state.best_epoch:
+        run.discard()
+        raise fitted.error
+    raise TrainingError(
+        f"{fitted.error} The network of epoch {fitted.state.best_epoch}, the best so far, is in {str(run.path)!r}."
+    )
 
 
 def _new_run(out: str | Path | None, train: ImageDataset) -> RunFolder:
@@ -155,7 +179,11 @@ def _say_what_begins(plan: Plan, network: "keras.Model", parts: dict[str, ImageD
     )
 
 
-def _save(network: "keras.Model", plan: Plan, train: ImageDataset, run: RunFolder) -> Classifier:
+def _save(begun: _Begun, train: ImageDataset, run: RunFolder) -> Classifier:
+    from opsin.training.network import in_float32
+
+    plan = begun.plan
+    network = in_float32(begun.network, plan, len(train.class_names))
     provenance = {
         "opsin": __version__,
         "architecture": plan.config.architecture,
