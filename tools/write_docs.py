@@ -5,6 +5,7 @@ import importlib
 import inspect
 from pathlib import Path
 
+import rich.text
 import typer.models
 
 import opsin
@@ -73,13 +74,18 @@ def option_row(parameter: inspect.Parameter) -> str | None:
     """Return a table row for an argument or option; None for what the user does not give."""
     info = parameter.default
     if isinstance(info, typer.models.ArgumentInfo):
-        return f"| `{parameter.name.upper()}` | | {info.help} |"
+        return f"| `{info.metavar or parameter.name.upper()}` | | {plain(info.help)} |"
     if not isinstance(info, typer.models.OptionInfo):
         return None
     flag = (info.param_decls or ["--" + parameter.name.replace("_", "-")])[0]
-    default = getattr(info.default, "value", info.default)
+    default = info.default
     shown = "" if default is None or default is False else f"`{default}`".replace("True", "yes")
-    return f"| `{flag}` | {shown} | {info.help} |"
+    return f"| `{flag}` | {shown} | {plain(info.help)} |"
+
+
+def plain(text: str) -> str:
+    """Return a help text as a terminal shows it, without its markup."""
+    return rich.text.Text.from_markup(text).plain
 
 
 def exit_codes() -> list[str]:

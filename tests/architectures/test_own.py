@@ -1,3 +1,5 @@
+import sys
+
 import keras
 import pytest
 
@@ -66,11 +68,56 @@ def test_a_reference_to_no_file_is_refused(reference, complaint):
         load_network(reference, SHAPE, 4)
 
 
-@pytest.mark.parametrize("inputs", [SHAPE, (None, None, 3)], ids=["the size of the pictures", "any size"])
-def test_a_network_that_gives_logits_is_returned_as_it_is(inputs):
-    network = _network(inputs=inputs)
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("def build(shape:\n", r"received SyntaxError: .* \(.*mine\.py, line 1\)"),
+        ("import no_such_thing\n", r"received ModuleNotFoundError: No module named 'no_such_thing' .*py, line 1\)"),
+        ("x = 1\ndef build(shape, k):\n    return x / 0\n", r"received ZeroDivisionError: .*mine\.py, line 3\)"),
+        ("def build(shape):\n    pass\n", r"received TypeError: build\(\) takes 1 .*in the call itself"),
+        ("def build(shape, k):\n    raise ValueError\n", r"received ValueError: no more is said \(.*, line 2\)"),
+    ],
+    ids=["syntax", "import", "inside", "other arguments", "no message"],
+)
+def test_an_error_in_the_users_code_names_file_and_line(tmp_path, content, complaint):
+    (tmp_path / "mine.py").write_text(content)
+
+    with pytest.raises(UsageError, match=complaint) as refused:
+        load_network(f"{tmp_path / 'mine.py'}:build", SHAPE, 4)
+    assert refused.value.__cause__ is not None
+
+
+def test_the_users_file_may_import_its_neighbours_and_the_path_is_as_before(tmp_path):
+    (tmp_path / "my_own_blocks.py").write_text(OWN_FILE)
+    (tmp_path / "mine.py").write_text("from my_own_blocks import tiny\n")
+    before = list(sys.path)
+
+    network = load_network(f"{tmp_path / 'mine.py'}:tiny", SHAPE, 5)
+
+    assert network.outputs[0].shape == (None, 5)
+    assert sys.path == before
+
+
+def test_a_network_that_gives_logits_is_returned_as_it_is():
+    network = _network()
 
     assert check_network(network, SHAPE, 4) is network
+
+
+@pytest.mark.parametrize(
+    ("inputs", "wanted", "line"),
+    [
+        ((None, None, 3), SHAPE, r"keras\.Input\(\(16, 16, 3\)\)"),
+        ((16, 16, None), SHAPE, r"keras\.Input\(\(16, 16, 3\)\)"),
+        ((None, None, 1), (None, None, 1), r"keras\.Input\(\(224, 224, 1\)\)"),
+    ],
+)
+def test_a_network_that_leaves_its_size_open_is_refused_with_the_line_to_write(inputs, wanted, line):
+    image = keras.Input(inputs)
+    network = keras.Model(image, keras.layers.Dense(4)(keras.ops.mean(image, axis=(1, 2, 3))[:, None]))
+
+    with pytest.raises(UsageError, match=rf"one fixed size; received .*None.* Begin it with {line}"):
+        check_network(network, wanted, 4)
 
 
 @pytest.mark.parametrize("units", [1, 2])

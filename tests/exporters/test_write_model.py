@@ -2,11 +2,14 @@ import keras
 import pytest
 
 from opsin.architectures import build_network
+from opsin.errors import ModelError
 from opsin.exporters import write_model as module
 from opsin.exporters.litert import convert
 from opsin.exporters.write_model import write_model
 from opsin.images.preprocess import Preprocess
-from opsin.model_folder import TWIN, ModelCard
+from opsin.model_folder import ModelCard
+from opsin.names import TWIN
+from opsin.runtimes.litert import LiteRTRuntime
 
 CARD = ModelCard(("a", "b", "c"), Preprocess(32, 32, color="gray"))
 
@@ -25,6 +28,45 @@ def test_a_twin_that_does_not_agree_is_left_out_and_said(network, tmp_path, monk
     assert "differ" in remark
     assert not (tmp_path / "model" / TWIN).exists()
     assert TWIN not in ModelCard.read(tmp_path / "model").files
+
+
+def _no_operation(*_):
+    raise ModelError("Expected operations that LiteRT has.")
+
+
+def _no_memory(*_):
+    raise RuntimeError("failed to allocate tensors")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "substitute", "said"),
+    [
+        (module, "convert", _no_operation, "operations that LiteRT has"),
+        (module, "convert", lambda _: b"not a network", "cannot be opened"),
+        (LiteRTRuntime, "run", _no_memory, "failed to allocate tensors"),
+    ],
+    ids=["converted", "opened", "run"],
+)
+def test_a_twin_that_cannot_be_made_is_left_out_and_the_rest_is_written(
+    owner, name, substitute, said, network, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(owner, name, substitute)
+
+    (remark,) = write_model(tmp_path / "model", network, CARD)
+
+    assert remark.startswith(f"{TWIN} was left out. ")
+    assert said in remark
+    files = ModelCard.read(tmp_path / "model").files
+    assert TWIN not in files
+    assert {"model.keras", "layers.json", "golden/logits.json", "golden/7.png"} <= set(files)
+
+
+@pytest.mark.slow
+def test_a_network_with_silu_is_written_with_its_twin(tmp_path):
+    card = ModelCard(("a", "b", "c"), Preprocess(32, 32))
+
+    assert write_model(tmp_path / "model", build_network("efficientnet_b0", (32, 32, 3), 3), card) == []
+    assert TWIN in ModelCard.read(tmp_path / "model").files
 
 
 def test_a_network_that_was_compiled_is_saved_without_its_optimizer(network, tmp_path):

@@ -285,6 +285,13 @@ def test_a_missing_file_and_a_folder_are_errors_that_name_the_path(tmp_path):
         decode_image(tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_an_error_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(PictureError, match="not a regular file"):
+        decode_image(tmp_path / "pipe.png")
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read anything")
 def test_a_file_without_permission_is_an_error(tmp_path):
     file = tmp_path / "locked.png"

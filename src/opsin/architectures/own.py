@@ -1,13 +1,15 @@
 """A user's own network, under the same contract as the catalogue's."""
 
+import contextlib
 import importlib.util
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsin.catalog import require
-from opsin.errors import UsageError
+from opsin.errors import OpsinError, UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -18,6 +20,8 @@ PROBABILITY_ENDINGS = ("softmax", "log_softmax", "logsoftmax", "sigmoid", "hard_
 def load_network(reference: str, input_shape: tuple[int, int, int], class_count: int) -> "keras.Model":
     """Build the network that a function in a user's file returns.
 
+    The file may import others that lie beside it.
+
     Args:
         reference: `"FILE.py:function"`; called as `function(input_shape, class_count)`.
         input_shape: `(h, w, c)`.
@@ -27,23 +31,68 @@ def load_network(reference: str, input_shape: tuple[int, int, int], class_count:
         A network that passed `check_network`.
 
     Raises:
-        UsageError: there is no such file or function, or what it returned does not hold to the contract.
+        UsageError: there is no such file or function, its code fails (the message says in which line), or what it
+            returned does not hold to the contract.
+        MissingPackageError: Keras is not installed.
     """
-    build = _load_function(reference)
-    return check_network(build(input_shape, class_count), input_shape, class_count)
+    path, name = _file_and_name(reference)
+    require("keras", "building a network")
+    with _own_code(path, name):
+        network = _load_function(path, name)(input_shape, class_count)
+    return check_network(network, input_shape, class_count)
 
 
-def _load_function(reference: str) -> Callable:
+def _file_and_name(reference: str) -> tuple[Path, str]:
     file, _, name = reference.rpartition(":")
     path = Path(file)
     if path.suffix != ".py" or not name:
         raise UsageError(f"Expected a network of one's own as FILE.py:function. Received {reference!r}.")
     if not path.is_file():
         raise UsageError(f"Expected a Python file at {file!r}; there is none. Check the path in {reference!r}.")
+    return path, name
+
+
+@contextlib.contextmanager
+def _own_code(path: Path, name: str) -> Iterator[None]:
+    """Let a user's file import its neighbours, and its errors say where they are."""
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    except OpsinError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"Expected {name}(input_shape, class_count) in {str(path)!r} to build a network; "
+            f"received {type(error).__name__}: {_first_line(error)} ({_place(error, folder)}). Mend it there, or add "
+            "--debug for the whole traceback."
+        ) from error
+    finally:
+        # The file may have changed the list itself.
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
+
+
+def _first_line(error: Exception) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return next(iter(text.strip().splitlines()), "no more is said")
+
+
+def _place(error: Exception, folder: str) -> str:
+    """Say which line of the user's code an error comes from."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_absolute()]
+    own = [frame for frame in frames if str(Path(frame.filename).parent.resolve()) == folder]
+    # A function that takes other arguments fails before its first line.
+    return f"{own[-1].filename}, line {own[-1].lineno}" if own else "in the call itself"
+
+
+def _load_function(path: Path, name: str) -> Callable:
     function = getattr(_import_file(path), name, None)
     if not callable(function):
         raise UsageError(
-            f"Expected a function {name!r} in {file!r}; received {function!r}. "
+            f"Expected a function {name!r} in {str(path)!r}; received {function!r}. "
             f"Define it as: def {name}(input_shape, class_count)"
         )
     return function
@@ -64,7 +113,8 @@ def check_network(network: "keras.Model", input_shape: tuple[int, int, int], cla
     Args:
         network: functional or Sequential, from float32 `(N, h, w, c)`, 0 to 255, to float32 logits `(N, k)`,
             or `(N, 1)` for two classes.
-        input_shape: `(h, w, c)` of the pictures; the network may leave any of the three open.
+        input_shape: `(h, w, c)` of the pictures. The network must fix all three: the LiteRT twin and the summary have
+            one size.
         class_count: k.
 
     Returns:
@@ -89,8 +139,14 @@ def check_network(network: "keras.Model", input_shape: tuple[int, int, int], cla
 
 def _check_input(network: "keras.Model", input_shape: tuple[int, int, int]):
     shapes = [tuple(tensor.shape) for tensor in network.inputs]
-    fits = len(shapes) == 1 and len(shapes[0]) == 4
-    if not fits or any(has not in (None, wants) for has, wants in zip(shapes[0][1:], input_shape, strict=True)):
+    if len(shapes) == 1 and len(shapes[0]) == 4 and None in shapes[0][1:]:
+        # Where neither says a size, the message still shows a whole line to write.
+        wanted = tuple(side or usual for side, usual in zip(input_shape, (224, 224, 3), strict=True))
+        raise UsageError(
+            f"Expected a network whose input has one fixed size; received {shapes[0]}, which leaves it open. "
+            f"Begin it with keras.Input({wanted})."
+        )
+    if shapes != [(None, *input_shape)]:
         raise UsageError(
             f"Expected a network with one input of shape {(None, *input_shape)}; received {shapes}. "
             f"Begin it with keras.Input({tuple(input_shape)})."

@@ -1,13 +1,14 @@
 """`opsin evaluate`: what a model is worth on labelled pictures."""
 
-import enum
 import json
 import sys
 from pathlib import Path
 
 import typer
 
+from opsin.catalog import choose
 from opsin.errors import ExitCode
+from opsin.runtimes import RUNTIMES
 
 EXAMPLES = (
     "opsin evaluate RUN photos/",
@@ -15,26 +16,19 @@ EXAMPLES = (
     "opsin evaluate RUN photos/ --split val --html report.html",
 )
 
-
-class Part(enum.StrEnum):
-    """Which part of the data is judged on."""
-
-    auto = "auto"
-    test = "test"
-    val = "val"
-    train = "train"
-    all = "all"
+# What `choose_part` takes; a test holds them equal, since help must not wait for NumPy.
+PARTS = ("auto", "test", "val", "train", "all")
 
 
 def evaluate(
-    model: Path = typer.Argument(help="A run folder or a model folder."),
+    model: Path = typer.Argument(metavar="MODEL", help="A run folder or a model folder."),
     data: Path = typer.Argument(
-        help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."
+        metavar="DATA", help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."
     ),
-    split: Part = typer.Option(Part.auto, help="Which part; auto: held-out pictures first."),
+    split: str = typer.Option("auto", help=f"Which part: {', '.join(PARTS)}; auto: held-out pictures first."),
     html: Path | None = typer.Option(None, help="Also write the report as a page."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
-    runtime: str = typer.Option("litert", help="litert, or keras (needs opsin[train])."),
+    runtime: str = typer.Option("litert", help=f"{' or '.join(RUNTIMES)}; keras needs opsin\\[train]."),
 ) -> None:
     """Report accuracy with its interval, and precision, recall and F1 of each class.
 
@@ -46,8 +40,9 @@ def evaluate(
     from opsin.evaluation.choose_part import choose_part
     from opsin.evaluation.evaluate import evaluate as evaluate_classifier
 
+    choose("split", split, PARTS)
     classifier = Classifier.open(model, runtime)
-    part = choose_part(classifier, ImageDataset.open(data), split.value)
+    part = choose_part(classifier, ImageDataset.open(data), split)
     for note in part.notes:
         print(note, file=sys.stderr)
     with progress_bar("evaluating") as advance:

@@ -1,21 +1,56 @@
 """The front door: the commands, and what becomes of errors."""
 
+import errno
 import faulthandler
+import io
 import os
 import sys
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from opsin import __version__
 from opsin.cli import archs, demo, evaluate, predict, summary, train
-from opsin.errors import OpsinError
+from opsin.errors import ExitCode, OpsinError
 
 # Each module has a function of its own name and EXAMPLES.
 COMMANDS = (demo, train, evaluate, predict, archs, summary)
 
+DEBUG = "--debug"
+
+# What the system says of a path that was given wrong; anything else is the machine's or the data's.
+_WRONG_PATH = {
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
+}
+
+
+class _Commands(TyperGroup):
+    """The commands, where Ctrl-C and a reader that has enough end them without noise."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        # Further out, Typer makes exit codes of both and says nothing, or the wrong thing.
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("Stopped.", file=sys.stderr)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        except BrokenPipeError:
+            raise typer.Exit(ExitCode.DONE) from None
+
+
+class _Command(TyperCommand):
+    """A command whose usage reads `opsin evaluate [OPTIONS] MODEL DATA`."""
+
+    def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:
+        # Typer puts braces around what is required, and users would type them.
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="From a folder of pictures to an image classifier that can be trusted and shipped.",
-    epilog="Start with: opsin demo · Errors with Python's traceback: add --debug to any command",
+    epilog="Start with: opsin demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,7 +60,8 @@ app = typer.Typer(
 for command in COMMANDS:
     name = command.__name__.rpartition(".")[2]
     # Typer keeps line breaks of an epilog only where a line is empty.
-    app.command(name, epilog="\n\n".join(("[bold]Examples[/]", *command.EXAMPLES)))(getattr(command, name))
+    examples = "\n\n".join(("[bold]Examples[/]", *command.EXAMPLES))
+    app.command(name, cls=_Command, epilog=examples)(getattr(command, name))
 
 
 def _print_version(wanted: bool) -> None:
@@ -39,8 +75,34 @@ def _options(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
     ),
+    # Stands here for the help: `main` takes it out of the arguments, wherever it is among them.
+    debug: bool = typer.Option(False, DEBUG, help="Show Python's traceback of an error; goes with every command."),
 ) -> None:
     pass
+
+
+def _take_debug(arguments: list[str]) -> tuple[bool, list[str]]:
+    """Take `--debug` out of the arguments; what follows `--` are paths, whatever they look like."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [argument for argument in arguments[:end] if argument != DEBUG]
+    return len(options) < end, options + arguments[end:]
+
+
+def _open_closed_streams() -> None:
+    """Put nothing in the place of streams that the command was started without (`2>&-`).
+
+    Otherwise the next file that is opened would get their number, and native libraries would write into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
+
+
+def _keep_bytes_of_names() -> None:
+    """Let file names that are not valid UTF-8 come in and go out byte for byte."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")
 
 
 def _hush_native_libraries() -> None:
@@ -56,19 +118,41 @@ def _hush_native_libraries() -> None:
     faulthandler.enable(ours)
 
 
-def main() -> None:
-    """Run the command line."""
-    debug = "--debug" in sys.argv
-    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
-    if not debug:
-        _hush_native_libraries()
-    # File names need not be valid UTF-8: their bytes go out as they came in.
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="surrogateescape")
+def _explain(error: OSError) -> tuple[str, ExitCode]:
+    """Say in one line what the system refused, and the exit code that stands for it."""
+    said = error.strerror or type(error).__name__
+    if error.filename is None:
+        return f"The system refused: {said}. Add {DEBUG} to see where.", ExitCode.UNUSABLE
+    if error.errno in _WRONG_PATH:
+        return f"Expected a path that can be used; received {error.filename!r}: {said}. Check it.", ExitCode.USAGE
+    return f"Expected to be able to use {error.filename!r}; the system says: {said}.", ExitCode.UNUSABLE
+
+
+def _run() -> None:
     try:
         app()
-    except OpsinError as error:
+    finally:
+        # Here, where what goes wrong can still be told; at its very end Python could only complain.
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Run the command line."""
+    debug, sys.argv[1:] = _take_debug(sys.argv[1:])
+    _open_closed_streams()
+    if not debug:
+        _hush_native_libraries()
+    _keep_bytes_of_names()
+    try:
+        _run()
+    except BrokenPipeError:
+        # Whoever reads has enough (`| head`). What is left goes nowhere, so that closing does not fail too.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        sys.exit(ExitCode.DONE)
+    except (OpsinError, OSError) as error:
         if debug:
             raise
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        message, code = _explain(error) if isinstance(error, OSError) else (str(error), error.exit_code)
+        print(f"Error: {message}", file=sys.stderr)
+        sys.exit(code)

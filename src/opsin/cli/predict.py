@@ -1,17 +1,27 @@
 """`opsin predict`: pictures in, class names out."""
 
+import collections
 import csv
-import enum
 import glob
+import itertools
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from opsin.errors import ExitCode, PictureError, UsageError
+from opsin.catalog import choose, resolve
+from opsin.errors import DataError, ExitCode, PictureError, UsageError
+from opsin.runtimes import RUNTIMES
+
+if TYPE_CHECKING:
+    from opsin.classifier import Prediction
+    from opsin.data.readers import Skipped, _Walk
+
+    Answer = Prediction | PictureError
 
 EXAMPLES = (
     "opsin predict RUN cat.jpg",
@@ -19,23 +29,25 @@ EXAMPLES = (
     "find . -name '*.png' | opsin predict RUN - --format jsonl",
 )
 
+STDIN = "-"
 
-class Format(enum.StrEnum):
-    """How predictions are printed."""
-
-    table = "table"
-    jsonl = "jsonl"
-    csv = "csv"
+FORMATS = {
+    "table": "opsin.cli.predict:_write_table",
+    "jsonl": "opsin.cli.predict:_write_jsonl",
+    "csv": "opsin.cli.predict:_write_csv",
+}
 
 
 def predict(
-    model: Path = typer.Argument(help="A run folder or a model folder."),
-    sources: list[str] = typer.Argument(help="Pictures, folders, glob patterns; - reads paths from stdin."),
+    model: Path = typer.Argument(metavar="MODEL", help="A run folder or a model folder."),
+    sources: list[str] = typer.Argument(
+        metavar="SOURCE", help="Pictures, folders, glob patterns; - reads paths from stdin, one a line."
+    ),
     top: int = typer.Option(3, min=1, help="How many classes to name for each picture."),
-    format: Format = typer.Option(Format.table, help="How to print the answers."),
+    format: str = typer.Option("table", help=f"How to print the answers: {', '.join(FORMATS)}."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document, a list."),
     batch_size: int = typer.Option(16, min=1, help="How many pictures the network sees at once."),
-    runtime: str = typer.Option("litert", help="litert, or keras (needs opsin[train])."),
+    runtime: str = typer.Option("litert", help=f"{' or '.join(RUNTIMES)}; keras needs opsin\\[train]."),
 ) -> None:
     """Predict the class of pictures.
 
@@ -43,108 +55,160 @@ def predict(
     """
     from opsin.classifier import Classifier
 
+    write = _writer(format, as_json)
     classifier = Classifier.open(model, runtime)
-    paths, named = _tee(_expand(sources))
-    answers = zip(named, classifier.predict_many(paths, batch_size=batch_size), strict=True)
-    write = _write_json if as_json else _WRITERS[format]
+    search = _Search(sources)
+    answers = classifier.predict_many(search.pictures(), batch_size=batch_size)
     failed = write(answers, min(top, len(classifier.class_names)))
-    if failed:
+    for line in search.left_out():
+        print(line, file=sys.stderr)
+    if failed or search.lost:
         raise typer.Exit(ExitCode.UNUSABLE)
 
 
-def _tee(paths: Iterator[str]) -> tuple[Iterator[str], Iterator[str]]:
-    import itertools
+def _writer(format: str, as_json: bool) -> Callable[[Iterable, int], int]:
+    writer = resolve(FORMATS[choose("format", format, FORMATS)])
+    if not as_json:
+        return writer
+    if writer is not _write_table:
+        raise UsageError(f"Expected --json or --format; received both, --format {format}. Leave one of them out.")
+    return _write_json
 
-    return itertools.tee(paths)
 
-
-def _expand(sources: list[str]) -> Iterator[str]:
-    """Yield the pictures that files, folders, patterns and stdin name, in order.
+class _Search:
+    """The pictures that files, folders, patterns and stdin name, with an account of what is left out.
 
     Raises:
-        UsageError: one of them names nothing.
+        UsageError: a source names nothing.
     """
-    for source in sources:
-        if source != "-" and not os.path.lexists(source) and not glob.glob(source, recursive=True):
-            raise UsageError(
-                f"Expected a picture, a folder or a pattern; nothing is there at {source!r}. Check the path."
-            )
-    for source in sources:
-        if source == "-":
-            yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
-        elif os.path.lexists(source):
-            yield from _files(source)
+
+    def __init__(self, sources: list[str]):
+        self.sources = sources
+        self.found = [path for source in sources for path in _named(source)]
+        self.skipped: dict[str, list[Skipped]] = {}
+
+    def pictures(self) -> Iterator[str]:
+        """Return the pictures' paths, in the order of the sources.
+
+        Raises:
+            DataError: there is none at all.
+        """
+        paths = itertools.chain.from_iterable(map(self._pictures, self.found))
+        first = next(paths, None)
+        if first is None:
+            places = ", ".join("stdin" if source == STDIN else repr(source) for source in self.sources)
+            raise DataError(" ".join([f"Expected pictures to predict; found none in {places}.", *self.left_out()]))
+        return itertools.chain([first], paths)
+
+    @property
+    def lost(self) -> bool:
+        """Whether something that was meant could not be read."""
+        return any(one.lost for skipped in self.skipped.values() for one in skipped)
+
+    def left_out(self) -> Iterator[str]:
+        """Yield what was left out of folders so far, one line a folder, and each loss by its name."""
+        for folder, skipped in self.skipped.items():
+            for one in skipped:
+                if one.lost:
+                    path = os.path.normpath(os.path.join(folder, one.path))
+                    yield f"{_one_line(path)}  error: {one.reason}."
+            reasons = collections.Counter(one.reason for one in skipped if not one.lost)
+            if reasons:
+                counts = ", ".join(f"{count:,} × {reason}" for reason, count in reasons.most_common())
+                yield f"Left out of {_one_line(folder)}: {_one_line(counts)}."
+
+    def _pictures(self, path: str | None) -> Iterator[str]:
+        if path is None:
+            # Of a line that was written on Windows, the end has two characters.
+            lines = (line.removesuffix("\n").removesuffix("\r") for line in sys.stdin)
+            yield from (line for line in lines if line.strip())
+        elif os.path.isdir(path):
+            walk = _patient_walk(Path(path))
+            self.skipped[path] = walk.skipped
+            yield from map(str, walk.pictures(walk.root, frozenset()))
         else:
-            for match in sorted(glob.glob(source, recursive=True)):
-                yield from _files(match)
+            yield path
 
 
-def _files(path: str) -> Iterator[str]:
-    from opsin.images.decode import SUFFIXES
+def _named(source: str) -> list[str | None]:
+    """Return the files and folders that one source names; None stands for stdin.
 
-    if not os.path.isdir(path):
-        yield path
-        return
-    for folder, subfolders, names in os.walk(path):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        pictures = (n for n in sorted(names) if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES)
-        yield from (os.path.join(folder, name) for name in pictures)
+    Raises:
+        UsageError: it names nothing.
+    """
+    if source == STDIN:
+        return [None]
+    found = [source] if os.path.lexists(source) else sorted(glob.glob(source, recursive=True))
+    if not found:
+        raise UsageError(f"Expected a picture, a folder or a pattern; nothing is there at {source!r}. Check the path.")
+    return found
 
 
-def _document(path: str, answer: object, top: int) -> dict:
+def _patient_walk(root: Path) -> "_Walk":
+    """Walk through a folder as training does, but go on where a folder in it may not be entered."""
+    # Not at the top: help would wait for NumPy and Pillow.
+    from opsin.data.readers import _Walk
+
+    class Walk(_Walk):
+        def folder(self, path: Path) -> tuple[list[Path], list[Path]]:
+            try:
+                return super().folder(path)
+            except DataError as error:
+                self.skip(path, f"the folder cannot be listed ({error.__cause__.strerror})", lost=True)
+                return [], []
+
+    return Walk(root)
+
+
+def _document(answer: "Answer", top: int) -> dict:
     if isinstance(answer, PictureError):
-        return {"path": path, "error": answer.reason}
+        return {"path": answer.path, "error": answer.reason}
     best = [{"label": label, "probability": round(probability, 6)} for label, probability in answer.top(top)]
-    return {"path": path, **best[0], "top": best}
+    return {"path": answer.path, **best[0], "top": best}
 
 
-def _write_jsonl(answers: Iterable, top: int) -> int:
+def _write_jsonl(answers: Iterable["Answer"], top: int) -> int:
     failed = 0
-    for path, answer in answers:
-        document = _document(path, answer, top)
+    for answer in answers:
+        document = _document(answer, top)
         failed += "error" in document
         print(json.dumps(document))
     return failed
 
 
-def _write_json(answers: Iterable, top: int) -> int:
-    documents = [_document(path, answer, top) for path, answer in answers]
+def _write_json(answers: Iterable["Answer"], top: int) -> int:
+    documents = [_document(answer, top) for answer in answers]
     print(json.dumps(documents, indent=2))
     return sum("error" in document for document in documents)
 
 
-def _write_csv(answers: Iterable, top: int) -> int:
+def _write_csv(answers: Iterable["Answer"], top: int) -> int:
     failed = 0
     writer = csv.writer(sys.stdout, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     more = [f"{what}_{rank}" for rank in range(2, top + 1) for what in ("label", "probability")]
     writer.writerow(["path", "label", "probability", *more, "error"])
-    for path, answer in answers:
-        document = _document(path, answer, top)
+    for answer in answers:
+        document = _document(answer, top)
         failed += "error" in document
         cells = [value for one in document.get("top", []) for value in one.values()]
-        writer.writerow([path, *(cells or [""] * 2 * top), document.get("error", "")])
+        writer.writerow([answer.path, *(cells or [""] * 2 * top), document.get("error", "")])
     return failed
 
 
-def _write_table(answers: Iterable, top: int) -> int:
+def _write_table(answers: Iterable["Answer"], top: int) -> int:
     failed = total = 0
-    for path, answer in answers:
+    for answer in answers:
         total += 1
         if isinstance(answer, PictureError):
             failed += 1
-            print(f"{_one_line(path)}  error: {answer.reason}", file=sys.stderr)
+            print(f"{_one_line(answer.path)}  error: {_one_line(answer.reason)}", file=sys.stderr)
         else:
             best = ", ".join(f"{_one_line(label)} {probability:.1%}" for label, probability in answer.top(top))
-            print(f"{_one_line(path)}  {best}")
+            print(f"{_one_line(answer.path)}  {best}")
     if failed:
         print(f"{failed} of {total} pictures could not be read.", file=sys.stderr)
-    if not total:
-        print("No pictures were found.", file=sys.stderr)
     return failed
 
 
 def _one_line(text: str) -> str:
     return text if text.isprintable() else repr(text)[1:-1]
-
-
-_WRITERS = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}

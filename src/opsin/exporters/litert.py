@@ -1,6 +1,5 @@
 """The LiteRT twin: the same network for prediction without TensorFlow. TensorFlow only."""
 
-import tempfile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,9 +32,12 @@ def convert(network: "keras.Model") -> bytes:
         ModelError: the network holds an operation that LiteRT has not.
     """
     tensorflow = require("tensorflow", "writing a LiteRT file")
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
     two_outputs = with_features(network)
+    # The converter first saves this module and finds variables nowhere else; in a Keras network it finds none.
+    # Constants instead of variables are no way out: SiLU has a gradient of its own, which cannot be saved then,
+    # and the converter, saying nothing, writes a file without a signature.
+    module = tensorflow.Module()
+    module.weights = [variable.value for variable in two_outputs.variables]
 
     @tensorflow.function
     def infer(image: "tensorflow.Tensor") -> tuple:
@@ -43,16 +45,9 @@ def convert(network: "keras.Model") -> bytes:
         return logits, features
 
     specification = tensorflow.TensorSpec((None, *network.input_shape[1:]), tensorflow.float32, name="image")
-    # SiLU has a gradient of its own, which TensorFlow cannot save once the variables are constants. Where saving
-    # fails, `from_concrete_functions` writes a file without signature and does not say so; hence by hand.
-    options = tensorflow.saved_model.SaveOptions(experimental_custom_gradients=False)
     try:
-        # Variables become constants first: the converter would otherwise keep them as resources.
-        frozen = convert_variables_to_constants_v2(infer.get_concrete_function(specification))
-        with tempfile.TemporaryDirectory() as folder:
-            # An empty module: it shall not save the network's variables beside the constants.
-            tensorflow.saved_model.save(tensorflow.Module(), folder, signatures=frozen, options=options)
-            return tensorflow.lite.TFLiteConverter.from_saved_model(folder).convert()
+        signature = infer.get_concrete_function(specification)
+        return tensorflow.lite.TFLiteConverter.from_concrete_functions([signature], module).convert()
     except Exception as error:
         raise ModelError(f"Expected operations that LiteRT has; it cannot take this network: {error}") from error
 

@@ -5,11 +5,11 @@ import functools
 import io
 import os
 import re
+import stat
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -59,6 +59,7 @@ SUFFIXES = frozenset(suffix for entry in FORMATS.values() for suffix in entry.su
 
 _HEIC = _beginning(rb"....ftyp(hei[cmsx]|hev[cmsx])")
 _BEGINNING_LENGTH = 16
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # Windows has none.
 
 # What Pillow's readers raise on a damaged file; found by fuzzing and in its issue tracker.
 _DAMAGE = (
@@ -219,7 +220,7 @@ def _open(source: Source) -> BinaryIO:
     if isinstance(source, bytes):
         return io.BytesIO(source)
     try:
-        return Path(source).open("rb")
+        stream = io.FileIO(os.fspath(source), opener=_open_at_once)
     except FileNotFoundError as error:
         raise PictureError("there is no such file") from error
     except IsADirectoryError as error:
@@ -230,6 +231,15 @@ def _open(source: Source) -> BinaryIO:
         raise PictureError(f"it cannot be opened: {error.strerror}") from error
     except ValueError as error:
         raise PictureError(f"it is not a path: {error}") from error
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise PictureError("it is not a regular file (a named pipe or a device, say)")
+    return io.BufferedReader(stream)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # A named pipe that nobody writes to would hold the reader up for ever.
+    return os.open(path, flags | _AT_ONCE)
 
 
 def _read(stream: BinaryIO, least_size: tuple[int, int] | None, background: Colour, max_pixels: int) -> Picture:

@@ -34,7 +34,6 @@ def read_images(
         preprocess: the recipe.
         threads: how many read at once; None: as many as there are cores this process may use.
         window: how many pictures are read ahead at most. 1 answers each source before the next is drawn.
-
         background: let this process's other threads go first (on Linux), where they work on what has been read.
 
     Yields:
