@@ -8,7 +8,7 @@ import pytest
 
 from opsin.data.account import COLUMNS, read_parts, write_account
 from opsin.data.dataset import ImageDataset
-from opsin.data.readers import Skipped
+from opsin.data.walk import Skipped
 from opsin.errors import DataError, UsageError
 
 STRANGE = [

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from opsin.data.readers import Entry, Skipped, natural_order, read_csv, read_folder
+from opsin.data.readers import Entry, read_csv, read_folder
+from opsin.data.walk import Skipped, natural_order
 from opsin.errors import DataError, UsageError
 
 

@@ -19,7 +19,7 @@ from opsin.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
     from opsin.classifier import Prediction
-    from opsin.data.readers import Skipped, _Walk
+    from opsin.data.walk import Skipped
 
     Answer = Prediction | PictureError
 
@@ -123,7 +123,10 @@ class _Search:
             lines = (line.removesuffix("\n").removesuffix("\r") for line in sys.stdin)
             yield from (line for line in lines if line.strip())
         elif os.path.isdir(path):
-            walk = _patient_walk(Path(path))
+            # Not at the top: help would wait for NumPy and Pillow.
+            from opsin.data.walk import Walk
+
+            walk = Walk(Path(path), patient=True)
             self.skipped[path] = walk.skipped
             yield from map(str, walk.pictures(walk.root, frozenset()))
         else:
@@ -142,22 +145,6 @@ def _named(source: str) -> list[str | None]:
     if not found:
         raise UsageError(f"Expected a picture, a folder or a pattern; nothing is there at {source!r}. Check the path.")
     return found
-
-
-def _patient_walk(root: Path) -> "_Walk":
-    """Walk through a folder as training does, but go on where a folder in it may not be entered."""
-    # Not at the top: help would wait for NumPy and Pillow.
-    from opsin.data.readers import _Walk
-
-    class Walk(_Walk):
-        def folder(self, path: Path) -> tuple[list[Path], list[Path]]:
-            try:
-                return super().folder(path)
-            except DataError as error:
-                self.skip(path, f"the folder cannot be listed ({error.__cause__.strerror})", lost=True)
-                return [], []
-
-    return Walk(root)
 
 
 def _document(answer: "Answer", top: int) -> dict:

@@ -9,8 +9,8 @@ import numpy as np
 
 from opsin.atomic import write_bytes
 from opsin.data.dataset import ImageDataset, file_size
-from opsin.data.readers import Skipped
 from opsin.data.splits import SPLITS
+from opsin.data.walk import Skipped
 from opsin.errors import DataError, UsageError
 
 COLUMNS = ("path", "label", "split", "group", "bytes", "status", "reason")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from opsin.data.readers import NO_GROUP, Listing, Skipped, read_csv, read_folder
+from opsin.data.readers import NO_GROUP, Listing, read_csv, read_folder
 from opsin.data.splits import SPLITS, TEST, TRAIN, VAL, grouped_split, require_fractions, stratified_split
+from opsin.data.walk import Skipped
 from opsin.errors import DataError
 
 

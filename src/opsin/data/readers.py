@@ -2,27 +2,26 @@
 
 import csv
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from opsin.data.walk import (
+    Skipped,
+    Walk,
+    children,
+    exists,
+    is_file,
+    is_folder,
+    is_hidden,
+    natural_order,
+)
 from opsin.errors import DataError, UsageError
 from opsin.images.decode import SUFFIXES
 
 SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 
-SYSTEM_NAMES = frozenset(
-    {
-        *("__MACOSX", "Icon\r", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information"),
-        *("@eaDir", "lost+found", "__pycache__"),
-    }
-)
-
 NO_GROUP = ""
-
-# Path's own methods raise where a folder may not be entered.
-_exists, _is_file, _is_folder = os.path.exists, os.path.isfile, os.path.isdir
 
 
 @dataclass(frozen=True)
@@ -36,18 +35,6 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A file, or a whole folder (its path ends in `/`), that is not used, and why.
-
-    `lost` tells a picture that was meant to be used and cannot be from a file that is none.
-    """
-
-    path: str
-    reason: str
-    lost: bool = False
-
-
-@dataclass(frozen=True)
 class Listing:
     """What was found under `root`: the pictures, the class names, and what is left out."""
 
@@ -55,16 +42,6 @@ class Listing:
     entries: tuple[Entry, ...]
     class_names: tuple[str, ...]
     skipped: tuple[Skipped, ...]
-
-
-def natural_order(name: str) -> tuple:
-    """Sort key that puts `class 2` before `class 10`.
-
-    >>> sorted(["class 10", "class 2", "b", "A"], key=natural_order)
-    ['A', 'b', 'class 2', 'class 10']
-    """
-    parts = re.split(r"([0-9]+)", name)
-    return tuple((int(p), "") if p.isascii() and p.isdigit() else (0, p.casefold()) for p in parts), name
 
 
 def read_folder(folder: str | Path) -> Listing:
@@ -77,12 +54,12 @@ def read_folder(folder: str | Path) -> Listing:
         DataError: it holds no pictures in class folders, or its splits have different classes.
     """
     root = Path(folder)
-    if not _exists(root):
+    if not exists(root):
         raise UsageError(f"Expected a folder of pictures; there is nothing at {str(root)!r}. Check the path.")
-    if not _is_folder(root):
+    if not is_folder(root):
         raise UsageError(f"Expected a folder with a folder for each class, or a .csv file; {str(root)!r} is neither.")
     root = root.resolve()
-    walk = _Walk(root)
+    walk = Walk(root)
     splits = _split_folders(walk)
     if splits is None:
         found = {None: _read_classes(walk, root, None)}
@@ -106,7 +83,7 @@ def read_csv(file: str | Path) -> Listing:
         DataError: a column or a label is missing, a picture has two labels, or none of the files exist.
     """
     file = Path(file)
-    if not _is_file(file):
+    if not is_file(file):
         raise UsageError(f"Expected a CSV file; there is none at {str(file)!r}. Check the path.")
     # Of a link to a CSV, the pictures lie beside the link.
     file = file.parent.resolve() / file.name
@@ -121,7 +98,7 @@ def read_csv(file: str | Path) -> Listing:
             skipped.append(Skipped(entry.path, f"listed again in line {line} of the CSV"))
         else:
             raise DataError(_two_of_one(file, line, known, entry))
-    present = [entry for entry in entries.values() if _is_file(file.parent / entry.path)]
+    present = [entry for entry in entries.values() if is_file(file.parent / entry.path)]
     there = {entry.path for entry in present}
     skipped += [Skipped(p, "there is no such file", lost=True) for p in entries if p not in there]
     if not present:
@@ -135,61 +112,9 @@ def read_csv(file: str | Path) -> Listing:
     return Listing(file.parent, tuple(present), tuple(names), tuple(skipped))
 
 
-class _Walk:
-    """A walk through a data folder that notes down what it leaves out."""
-
-    def __init__(self, root: Path):
-        self.root = root
-        self.skipped: list[Skipped] = []
-
-    def skip(self, path: Path, reason: str, *, lost: bool = False) -> None:
-        name = path.relative_to(self.root).as_posix()
-        self.skipped.append(Skipped(name + "/" if _is_folder(path) else name, reason, lost))
-
-    def folder(self, path: Path) -> tuple[list[Path], list[Path]]:
-        """Return the folders and the files to be looked at in `path`, sorted."""
-        folders, files = [], []
-        for child in _children(path):
-            if _is_hidden(child):
-                self.skip(child, "hidden or system file")
-            else:
-                (folders if _is_folder(child) else files).append(child)
-        return folders, files
-
-    def pictures(self, path: Path, parents: frozenset[str]) -> Iterator[Path]:
-        """Yield the pictures in `path`, which lies in `parents`, and in all folders below it."""
-        real = os.path.realpath(path)
-        if real in parents:
-            self.skip(path, "a link to a folder that it is in")
-            return
-        folders, files = self.folder(path)
-        for file in files:
-            if file.suffix.lower() not in SUFFIXES:
-                self.skip(file, f"not a picture's suffix ({file.suffix or 'none'})")
-            elif not _is_file(file):
-                self.skip(file, "not a regular file (a broken link, say)", lost=True)
-            else:
-                yield file
-        for folder in folders:
-            yield from self.pictures(folder, parents | {real})
-
-
-def _children(path: Path) -> list[Path]:
-    try:
-        return sorted((Path(entry.path) for entry in os.scandir(path)), key=lambda child: natural_order(child.name))
-    except OSError as error:
-        raise DataError(
-            f"Expected to be able to list the folder {str(path)!r}: {error.strerror}. Check its permissions."
-        ) from error
-
-
-def _is_hidden(path: Path) -> bool:
-    return path.name.startswith(".") or path.name in SYSTEM_NAMES
-
-
-def _split_folders(walk: _Walk) -> dict[str, Path] | None:
+def _split_folders(walk: Walk) -> dict[str, Path] | None:
     """Return the folders of train, val and test if `root` is laid out so; None if it holds classes."""
-    named = {child: _split_name(child) for child in _children(walk.root) if _is_folder(child) and not _is_hidden(child)}
+    named = {child: _split_name(child) for child in children(walk.root) if is_folder(child) and not is_hidden(child)}
     train = next((folder for folder, split in named.items() if split == "train"), None)
     if train is None or not _holds_folders(train):
         return None
@@ -225,15 +150,15 @@ def _split_name(folder: Path) -> str | None:
 
 
 def _holds_folders(path: Path) -> bool:
-    return any(_is_folder(child) and not _is_hidden(child) for child in _children(path))
+    return any(is_folder(child) and not is_hidden(child) for child in children(path))
 
 
 def _loose_pictures(path: Path) -> list[Path]:
-    files = (child for child in _children(path) if not _is_hidden(child) and not _is_folder(child))
+    files = (child for child in children(path) if not is_hidden(child) and not is_folder(child))
     return [file for file in files if file.suffix.lower() in SUFFIXES]
 
 
-def _read_classes(walk: _Walk, folder: Path, split: str | None) -> dict[str, list[Entry]]:
+def _read_classes(walk: Walk, folder: Path, split: str | None) -> dict[str, list[Entry]]:
     """Return the entries of each class folder; a folder without a picture has an empty list."""
     folders, files = walk.folder(folder)
     for file in files:

@@ -22,7 +22,7 @@ import PIL
 from opsin.atomic import replacing
 from opsin.data.cache import INDEX, Cache, free_bytes, make_room, mark_used
 from opsin.data.dataset import ImageDataset
-from opsin.data.readers import Skipped
+from opsin.data.walk import Skipped
 from opsin.errors import DataError, PictureError, SavingError
 from opsin.images.preprocess import Preprocess
 from opsin.images.reading import read_images

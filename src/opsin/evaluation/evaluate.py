@@ -8,8 +8,8 @@ from opsin.catalog import require_installed
 from opsin.classifier import Classifier, run_ahead
 from opsin.data.cache import Cache
 from opsin.data.dataset import ImageDataset
-from opsin.data.readers import Skipped
 from opsin.data.store import StoredImages, find_decoded
+from opsin.data.walk import Skipped
 from opsin.errors import DataError, PictureError
 from opsin.evaluation.report import Report
 from opsin.images.reading import read_images

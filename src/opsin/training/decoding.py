@@ -5,8 +5,8 @@ import time
 from opsin.data.account import write_account
 from opsin.data.cache import Cache
 from opsin.data.dataset import ImageDataset
-from opsin.data.readers import Skipped
 from opsin.data.store import StoredImages, decode_datasets
+from opsin.data.walk import Skipped
 from opsin.images.preprocess import Preprocess
 from opsin.names import FILES
 from opsin.training.config import TrainConfig

@@ -52,7 +52,7 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
         learning_rate=config.learning_rate or LEARNING_RATES[config.optimizer],
         precision=_precision(config),
     )
-    height, width = (config.image_size,) * 2 if model is None else _input_shape(config, model)[:2]
+    height, width = (config.image_size,) * 2 if model is None else model.input_shape[1:3]
     return Plan(config, Preprocess(height, width, fit=config.fit, color=config.color, resample=config.resample))
 
 
@@ -98,15 +98,9 @@ def _follow_model(config: TrainConfig, model: "keras.Model") -> TrainConfig:
             f"Expected an architecture or a network of your own; received {config.architecture!r} and a network. "
             "Leave one of them out."
         )
-    height, width, channels = _input_shape(config, model)
+    height, width, channels = model.input_shape[1:]
     color = ("gray" if channels == 1 else "rgb") if config.color == AUTO else config.color
     return dataclasses.replace(config, architecture=OWN, image_size=height if height == width else None, color=color)
-
-
-def _input_shape(config: TrainConfig, model: "keras.Model") -> tuple[int, int, int]:
-    height, width, channels = model.input_shape[1:]
-    size = config.image_size or SMALL_PICTURE
-    return height or size, width or size, channels or 3
 
 
 def _median_side(dataset: ImageDataset) -> int:
