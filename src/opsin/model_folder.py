@@ -10,7 +10,7 @@ from typing import Any
 from opsin.atomic import write_text
 from opsin.errors import ModelError, UsageError
 from opsin.images.preprocess import Preprocess
-from opsin.names import CARD, CHECKPOINT, GOLDEN, GOLDEN_LOGITS, KERAS, LAYERS, MODEL, TWIN  # noqa: F401
+from opsin.names import CARD, CHECKPOINT, KERAS, MODEL
 
 FORMAT = 1
 

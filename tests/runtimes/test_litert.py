@@ -7,7 +7,7 @@ import pytest
 
 from opsin.errors import ModelError
 from opsin.images.drawing import draw_picture
-from opsin.model_folder import TWIN
+from opsin.names import TWIN
 from opsin.runtimes.litert import LiteRTRuntime
 
 

@@ -57,7 +57,8 @@ def _refuse(folder: str, options: dict[str, int | None]) -> None:
 
 def _read(path: Path) -> "Summary":
     from opsin.architectures.summary import Summary
-    from opsin.model_folder import LAYERS, ModelCard, find_model_folder, read_proved
+    from opsin.model_folder import ModelCard, find_model_folder, read_proved
+    from opsin.names import LAYERS
 
     folder = find_model_folder(path)
     return Summary.from_dict(json.loads(read_proved(folder, LAYERS, ModelCard.read(folder))))
