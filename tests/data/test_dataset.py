@@ -1,6 +1,5 @@
 """`ImageDataset`: reading and parts."""
 
-import os
 import shutil
 
 import numpy as np
@@ -8,17 +7,6 @@ import pytest
 
 from opsin.data.dataset import ImageDataset
 from opsin.errors import DataError, UsageError
-
-STRANGE = [
-    "with space",
-    "ünï ☃",
-    "new\nline",
-    "carriage\rreturn",
-    "-dash",
-    'quo"te',
-    "com,ma",
-    os.fsdecode(b"b\xff\xfe"),
-]
 
 
 @pytest.fixture
