@@ -17,6 +17,7 @@ from opsin.errors import MissingPackageError, UsageError
 EXTRAS = {
     "tensorflow": "train",
     "keras": "train",
+    "h5py": "train",
     "tomli_w": "train",
     "tensorboard": "train",
     "sklearn": "analysis",

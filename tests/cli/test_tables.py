@@ -19,7 +19,7 @@ def test_in_a_pipe_every_architecture_is_one_whole_line(opsin):
 def test_on_a_narrow_terminal_the_description_is_shortened():
     rows = [("name", "input", "least", "what it is"), ("lenet5", "32×32×1", "16", "tanh and average pooling")]
 
-    assert archs._lines(rows, 40) == ["name    input    least  what it is", "lenet5  32×32×1  16     tanh and averag…"]
+    assert archs._lines(rows, 40) == ["name    input    least  what it is", "lenet5  32×32×1     16  tanh and averag…"]
 
 
 ROWS = [

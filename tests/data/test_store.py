@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from opsin.data import array_file, store
 from opsin.data import cache as cache_module
-from opsin.data import store
 from opsin.data.cache import INDEX, Cache, default_folder
 from opsin.data.dataset import ImageDataset
 from opsin.data.store import PIXELS, ArrayPixels, DecodedAgain, decode_datasets, find_decoded
@@ -194,12 +194,12 @@ def test_a_damaged_store_is_built_again_and_that_is_said(animals, cache, decoded
     assert len(decoded) == len(animals)
     assert np.array_equal(rows(stored), exact(animals))
     assert len(said) == 1
-    assert "damaged; they are decoded anew" in said[0]
+    assert "damaged; they are made anew" in said[0]
     decode(animals, cache, say=pytest.fail, progress=pytest.fail)
 
 
 def test_damage_in_any_block_is_found(animals, cache, monkeypatch):
-    monkeypatch.setattr(store, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(array_file, "BLOCK_BYTES", 100)
     decode(animals, cache)
     path = the_store(cache) / PIXELS
     whole = path.read_bytes()
@@ -324,7 +324,7 @@ def test_a_full_disk_is_said_and_nothing_half_written_stays(animals, cache, monk
     def full(descriptor, size):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store, "_reserve", full)
+    monkeypatch.setattr(array_file, "_reserve", full)
     said = []
     stored = decode(animals, cache, say=said.append)
     assert np.array_equal(rows(stored), exact(animals))
@@ -370,8 +370,7 @@ def test_the_least_recently_used_store_makes_room(pictures, tmp_path):
 def test_what_cannot_make_enough_room_is_not_removed(animals, pictures, cache, monkeypatch):
     decode(animals, cache)
     other = ImageDataset.from_folder(pictures({"cat": 90}, root="other"))
-    for module in (cache_module, store):
-        monkeypatch.setattr(module, "free_bytes", lambda folder: 10)
+    monkeypatch.setattr(cache_module, "free_bytes", lambda folder: 10)
     said = []
     decode(other, cache, say=said.append)
     assert "has no room" in said[0]

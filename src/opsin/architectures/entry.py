@@ -20,6 +20,8 @@ class Architecture:
         color: the pictures it was drawn for, `"rgb"` or `"gray"`.
         needs_rgb: whether it takes three channels only.
         options: what else the builder is told, where one function builds several networks.
+        top1: published accuracy on ImageNet's validation pictures, a fraction, of the weights that keras.applications
+            offers; None where it offers none.
     """
 
     builder: str
@@ -29,6 +31,12 @@ class Architecture:
     color: str = "rgb"
     needs_rgb: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    top1: float | None = None
+
+    @property
+    def published(self) -> bool:
+        """Whether keras.applications offers weights for it."""
+        return self.top1 is not None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

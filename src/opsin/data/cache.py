@@ -21,7 +21,7 @@ _UNFINISHED_SECONDS = 24 * 3600
 
 
 def default_folder() -> Path:
-    """Return where decoded pixels are kept: `$OPSIN_CACHE`, or `opsin` in the user's cache folder."""
+    """Return where decoded pixels and features are kept: `$OPSIN_CACHE`, or `opsin` in the user's cache folder."""
     if os.environ.get("OPSIN_CACHE"):
         return Path(os.environ["OPSIN_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "opsin"
@@ -29,7 +29,7 @@ def default_folder() -> Path:
 
 @dataclass(frozen=True)
 class Cache:
-    """Where decoded pixels are kept and how many.
+    """Where decoded pixels and features are kept, and how many.
 
     Args:
         folder: the cache folder; it is made when something is written.
@@ -65,6 +65,14 @@ def make_room(cache: Cache, size: int) -> bool:
         shutil.rmtree(folder, ignore_errors=True)
         taken -= bytes_
     return taken + size <= cache.limit_bytes and free_bytes(cache.folder) > size * 1.05
+
+
+def explain_no_room(cache: Cache, size: int, what: str) -> str:
+    """Return a sentence on why `size` bytes of something, named in the plural, cannot be kept."""
+    return (
+        f"The cache {str(cache.folder)!r} has no room for {size / 2**30:.2f} GiB of {what} (its limit is "
+        f"{cache.limit_bytes / 2**30:.2f} GiB, the disk has {free_bytes(cache.folder) / 2**30:.2f} GiB free)."
+    )
 
 
 def _entries(folder: Path) -> Iterable[tuple[float, int, Path]]:

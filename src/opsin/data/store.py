@@ -1,17 +1,14 @@
 """Decoded pixels: each picture is decoded once, into a memory-mapped file that later runs find again.
 
-A store is a folder `<cache>/<key>/` with `images.u8`, uint8 (n, h, w, c), and `index.json`. The key is a hash
-of the recipe, Pillow's version and each file's path, size, inode and times, so a picture that was changed, in
-whatever way, is another key. A store is written under another name and renamed; each block of it has a checksum that is
-checked when it is opened, so one that is damaged is built again.
+A store is an entry of the cache (`array_file.py`) with `images.u8`, uint8 (n, h, w, c). The key is a hash of the
+recipe, Pillow's version and each file's path, size, inode and times, so a picture that was changed, in whatever way, is
+another key.
 """
 
+import functools
 import hashlib
 import json
-import os
-import zlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,8 +16,8 @@ from typing import Protocol
 import numpy as np
 import PIL
 
-from opsin.atomic import replacing
-from opsin.data.cache import INDEX, Cache, free_bytes, make_room, mark_used
+from opsin.data.array_file import ArrayFile, content_key
+from opsin.data.cache import Cache, explain_no_room, make_room
 from opsin.data.dataset import ImageDataset
 from opsin.data.walk import Skipped
 from opsin.errors import DataError, PictureError, SavingError
@@ -28,7 +25,6 @@ from opsin.images.preprocess import Preprocess
 from opsin.images.reading import read_images
 
 FORMAT = 1
-BLOCK_BYTES = 16 * 2**20
 IN_MEMORY_BYTES = 2 * 2**30
 PIXELS = "images.u8"
 
@@ -37,6 +33,9 @@ Progress = Callable[[int, int], None]
 
 class Pixels(Protocol):
     """Preprocessed pictures by number, however they are kept."""
+
+    key: str
+    """A hash that says which pictures these are."""
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Return uint8 (N, h, w, c), the pictures at `rows`, int (N,)."""
@@ -49,6 +48,11 @@ class ArrayPixels:
     def __init__(self, images: np.ndarray):
         self.images = images
 
+    @functools.cached_property
+    def key(self) -> str:
+        """A hash of all pixels."""
+        return content_key(self.images)
+
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Return uint8 (N, h, w, c), a copy."""
         return self.images[rows]
@@ -57,9 +61,10 @@ class ArrayPixels:
 class DecodedAgain:
     """Pixels that are kept nowhere and decoded whenever they are asked for."""
 
-    def __init__(self, paths: Sequence[str], preprocess: Preprocess):
+    def __init__(self, paths: Sequence[str], preprocess: Preprocess, key: str):
         self.paths = paths
         self.preprocess = preprocess
+        self.key = key
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Return uint8 (N, h, w, c).
@@ -135,7 +140,7 @@ def find_decoded(dataset: ImageDataset, preprocess: Preprocess, cache: Cache) ->
     """Return the pictures if an earlier run has decoded the data set they are a part of; never decode."""
     whole = ImageDataset(dataset.listing)
     for union in (whole, dataset):
-        opened = _open(cache.folder / _key(union, preprocess), preprocess, len(union)) if cache.enabled else None
+        opened = _open(_file(cache, union, preprocess)) if cache.enabled else None
         if opened is not None:
             return _view(dataset, union, *opened)
     return None
@@ -162,43 +167,54 @@ def _obtain(
 ) -> tuple[Pixels, dict[int, str]]:
     size = len(dataset) * int(np.prod(preprocess.shape))
     if cache.enabled and size:
-        folder = cache.folder / _key(dataset, preprocess)
-        opened = _open(folder, preprocess, len(dataset), say)
+        file = _file(cache, dataset, preprocess)
+        opened = _open(file, say)
         if opened is None and _may_build(cache, size, say):
-            opened = _build_and_open(folder, dataset, preprocess, progress, say)
+            opened = _build_and_open(file, dataset, preprocess, progress, say)
         if opened is not None:
             return opened
     if size <= IN_MEMORY_BYTES:
         images = np.empty((len(dataset), *preprocess.shape), dtype=np.uint8)
         return ArrayPixels(images), _decode_into(images, dataset, preprocess, progress)
     say(f"The decoded pictures ({size / 2**30:.1f} GiB) are kept nowhere: they are decoded again in every epoch.")
-    return DecodedAgain(dataset.paths, preprocess), _decode_into(None, dataset, preprocess, progress)
+    return DecodedAgain(dataset.paths, preprocess, _key(dataset, preprocess)), _decode_into(
+        None, dataset, preprocess, progress
+    )
 
 
 def _may_build(cache: Cache, size: int, say: Callable[[str], None]) -> bool:
     if make_room(cache, size):
         return True
-    free = free_bytes(cache.folder)
-    say(
-        f"The cache {str(cache.folder)!r} has no room for {size / 2**30:.2f} GiB of decoded pictures "
-        f"(its limit is {cache.limit_bytes / 2**30:.2f} GiB, the disk has {free / 2**30:.2f} GiB free)."
-    )
+    say(explain_no_room(cache, size, "decoded pictures"))
     return False
 
 
 def _build_and_open(
-    folder: Path,
+    file: ArrayFile,
     dataset: ImageDataset,
     preprocess: Preprocess,
     progress: Progress | None,
     say: Callable[[str], None],
 ) -> tuple[Pixels, dict[int, str]] | None:
     try:
-        _build(folder, dataset, preprocess, progress)
+        file.write(lambda images: {"errors": _decode_into(images, dataset, preprocess, progress)})
     except SavingError as error:
         say(f"The decoded pictures cannot be kept. {error}")
         return None
-    return _open(folder, preprocess, len(dataset), say)
+    return _open(file, say)
+
+
+def _open(file: ArrayFile, say: Callable[[str], None] = lambda line: None) -> tuple[Pixels, dict[int, str]] | None:
+    opened = file.open(say)
+    if opened is None:
+        return None
+    images, index = opened
+    return ArrayPixels(images), {int(row): str(reason) for row, reason in index["errors"].items()}
+
+
+def _file(cache: Cache, dataset: ImageDataset, preprocess: Preprocess) -> ArrayFile:
+    folder = cache.folder / _key(dataset, preprocess)
+    return ArrayFile(folder, PIXELS, (len(dataset), *preprocess.shape), "uint8", "decoded pictures")
 
 
 def _key(dataset: ImageDataset, preprocess: Preprocess) -> str:
@@ -212,27 +228,6 @@ def _key(dataset: ImageDataset, preprocess: Preprocess) -> str:
             what = f"{stat.st_size} {stat.st_ino} {stat.st_mtime_ns} {stat.st_ctime_ns}"
         digest.update(f"{path}\0{what}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
-
-
-def _build(folder: Path, dataset: ImageDataset, preprocess: Preprocess, progress: Progress | None) -> None:
-    with replacing(folder) as temporary:
-        temporary.mkdir()
-        shape = (len(dataset), *preprocess.shape)
-        with (temporary / PIXELS).open("wb") as file:
-            # Taking the room at once makes a full disk an error here and not a bus error while writing.
-            _reserve(file.fileno(), int(np.prod(shape)))
-        images = np.memmap(temporary / PIXELS, dtype=np.uint8, mode="r+", shape=shape)
-        errors = _decode_into(images, dataset, preprocess, progress)
-        images.flush()
-        index = {"format": FORMAT, "shape": shape, "checksums": _checksums(images), "errors": errors}
-        (temporary / INDEX).write_text(json.dumps(index))
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.truncate(descriptor, size)
 
 
 def _decode_into(
@@ -250,34 +245,3 @@ def _decode_into(
         if progress is not None:
             progress(row + 1, len(dataset))
     return errors
-
-
-def _open(
-    folder: Path, preprocess: Preprocess, count: int, say: Callable[[str], None] = lambda line: None
-) -> tuple[Pixels, dict[int, str]] | None:
-    """Return the pixels and errors of a finished store; None if there is none or it is damaged."""
-    if not folder.is_dir():
-        return None
-    shape = (count, *preprocess.shape)
-    try:
-        index = json.loads((folder / INDEX).read_text())
-        if index["format"] != FORMAT or tuple(index["shape"]) != shape:
-            raise ValueError("another format")
-        if (folder / PIXELS).stat().st_size != int(np.prod(shape)):
-            raise ValueError("half-written")
-        images = np.memmap(folder / PIXELS, dtype=np.uint8, mode="r", shape=shape)
-        if _checksums(images) != index["checksums"]:
-            raise ValueError("altered")
-        errors = {int(row): str(reason) for row, reason in index["errors"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        say(f"The decoded pictures in {str(folder)!r} are damaged; they are decoded anew.")
-        return None
-    mark_used(folder / INDEX)
-    return ArrayPixels(images), errors
-
-
-def _checksums(images: np.ndarray) -> list[int]:
-    flat = images.reshape(-1)
-    blocks = [flat[start : start + BLOCK_BYTES] for start in range(0, len(flat), BLOCK_BYTES)]
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(zlib.crc32, blocks))
