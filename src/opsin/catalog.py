@@ -21,6 +21,7 @@ EXTRAS = {
     "tomli_w": "train",
     "tensorboard": "train",
     "sklearn": "analysis",
+    "threadpoolctl": "analysis",
     "matplotlib": "analysis",
 }
 

@@ -37,6 +37,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self.images = images
         self.augmenter = augmenter
         self.batch_size = batch_size
+        self.picture_count = len(images)
         self.class_weights = np.asarray(class_weights, dtype=np.float32)
         self.labels = images.dataset.labels
         self.start_epoch(0)

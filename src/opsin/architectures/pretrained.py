@@ -85,8 +85,9 @@ def _downloading(graph: str) -> Iterator[None]:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     except Exception as error:
-        # `keras.utils.get_file` raises no narrower kind when it finds no way to the server.
-        if not isinstance(error, OSError | HTTPException) and "fetch failure" not in str(error):
+        # `keras.utils.get_file` raises no narrower kind when it finds no way to the server, or not the whole file.
+        said = any(words in str(error) for words in ("fetch failure", "corrupted file"))
+        if not said and not isinstance(error, OSError | HTTPException):
             raise
         raise ModelError(
             f"Expected to have, or to be able to download, the ImageNet weights of {graph}: {error}. {WAYS_OUT}"

@@ -52,7 +52,7 @@ def resolve_weights(weights: str, name: str, names: Collection[str], *, offline:
         return weights
     found = find_weights(path, name, names)
     if found is None:
-        there = [one for one in names if find_weights(path, one, names)]
+        there = architectures_of(path, names)
         raise UsageError(
             f"Expected weights of {name} in the folder {weights!r}, in a file that is named after it; there are those "
             f"of {', '.join(there) or 'no architecture'}. Give the file itself, or another --arch."
@@ -84,12 +84,22 @@ def find_weights(folder: str | Path, name: str, names: Iterable[str]) -> Path | 
     return min(fitting, key=lambda path: not re.search("no_?top|no-top", path.name), default=None)
 
 
+def architectures_of(weights: str | Path, names: Collection[str]) -> list[str]:
+    """Return the architectures that a file, or the files of a folder, hold weights of, going by the files' names."""
+    path = Path(weights)
+    if path.is_dir():
+        return [name for name in names if find_weights(path, name, names)]
+    families = {_plain(_family(one)) for one in names}
+    described = _described(path.name, families)
+    return [name for name in names if described == (_plain(_family(name)), _width(name))]
+
+
 def _family(name: str) -> str:
     return re.sub(r"_\d\.\d+$", "", name)
 
 
 def _width(name: str) -> float:
-    found = re.search(r"(?<![\d.])([01]\.\d+)(?![\d.])", name)
+    found = re.search(r"(?<![\d.])([01]\.\d+)(?!\d|\.\d)", name)
     if found is not None:
         return float(found[1])
     # keras.applications writes the widths of MobileNet as 7_5 and 1_0.

@@ -111,19 +111,32 @@ def _read(path: Path, network: keras.Model) -> Iterator[LayerWeights]:
                 yield LayerWeights(layer.name, tuple(keras.ops.convert_to_numpy(w) for w in layer.weights))
         return
     with require("h5py", "reading weights").File(path) as file:
-        if "layer_names" in file.attrs or "model_weights" in file:
-            yield from _read_legacy(file.get("model_weights", file))
+        if _texts(file.attrs, "layer_names") or "model_weights" in file:
+            yield from _read_legacy(file.get("model_weights", file), network)
         elif "layers" in file or "_layer_checkpoint_dependencies" in file:
             yield from _read_by_kind(file, network)
         else:
             raise ValueError(f"it holds {', '.join(file) or 'nothing'}, and no layers")
 
 
-def _read_legacy(group: Any) -> Iterator[LayerWeights]:
+def _read_legacy(group: Any, network: keras.Model) -> Iterator[LayerWeights]:
+    layers = (layer for layer in network.layers if layer.weights)
     for name in _texts(group.attrs, "layer_names"):
-        weights = _texts(group[name].attrs, "weight_names")
-        if weights:
-            yield LayerWeights(name, tuple(np.asarray(group[name][weight]) for weight in weights))
+        arrays = [np.asarray(group[name][weight]) for weight in _texts(group[name].attrs, "weight_names")]
+        layer = next(layers, None) if arrays else None
+        if isinstance(layer, keras.Model) and len(arrays) == len(layer.weights):
+            yield from _of_nested(layer, arrays)
+        elif arrays:
+            yield LayerWeights(name, tuple(arrays))
+
+
+def _of_nested(model: keras.Model, arrays: list[np.ndarray]) -> Iterator[LayerWeights]:
+    """Give each layer of a nested model its own: the old files hold them as one layer's, what is trained first."""
+    variables = [*model.trainable_weights, *model.non_trainable_weights]
+    by_variable = {id(variable): array for variable, array in zip(variables, arrays, strict=True)}
+    for layer in _leaves(model):
+        if layer.weights:
+            yield LayerWeights(layer.name, tuple(by_variable[id(variable)] for variable in layer.weights))
 
 
 def _texts(attributes: Any, name: str) -> list[str]:
@@ -139,12 +152,16 @@ def _read_by_kind(file: Any, network: keras.Model) -> Iterator[LayerWeights]:
     group = file["layers"] if "layers" in file else file["_layer_checkpoint_dependencies"]
     # A backbone that was one layer of a larger model.
     nested = [one for one in group if one.startswith("functional") and "layers" in group[one]]
-    yield from _named_by_kind(group[nested[0]]["layers"] if nested else group, network, [])
+    yield from _named_by_kind(group[nested[0]]["layers"] if nested else group, network)
+    if nested:
+        yield from _unclaimed(group, [])
 
 
-def _named_by_kind(group: Any, network: keras.Model, taken: list[str]) -> Iterator[LayerWeights]:
+def _named_by_kind(group: Any, network: keras.Model) -> Iterator[LayerWeights]:
     counts: dict[str, int] = {}
-    for layer in network.layers:
+    taken = []
+    # A network that was made flat before it was saved has its layers side by side.
+    for layer in network.layers if "sequential" in group else _leaves(network):
         kind = _WORD_STARTS.sub("_", type(layer).__name__).lower()
         number = counts[kind] = counts.get(kind, -1) + 1
         key = f"{kind}_{number}" if number else kind
@@ -152,9 +169,13 @@ def _named_by_kind(group: Any, network: keras.Model, taken: list[str]) -> Iterat
             continue
         taken.append(key)
         if isinstance(layer, keras.Model):
-            yield from _named_by_kind(group[key]["layers"], layer, [])
+            yield from _named_by_kind(group[key]["layers"], layer)
         elif layer.weights:
             yield LayerWeights(layer.name, _variables(group[key]))
+    yield from _unclaimed(group, taken)
+
+
+def _unclaimed(group: Any, taken: list[str]) -> Iterator[LayerWeights]:
     for key in group:
         if key not in taken and _variables(group[key]):
             yield LayerWeights(key, _variables(group[key]))
@@ -186,5 +207,14 @@ def _require_fitting(
         raise ModelError(
             f"Expected the weights of {called}, which has {len(targets)} layers with weights; {str(path)!r} has "
             f"{len(found)}: there are none for {targets[len(matched)].name!r}. Give the weights of this architecture "
+            "(--weights), or the architecture of these weights (--arch)."
+        )
+    used = {id(source) for source in matched}
+    foreign = [source.name for source in found[: len(matched)] if id(source) not in used]
+    if foreign:
+        # VGG19, say, has all the names and shapes of VGG16.
+        raise ModelError(
+            f"Expected the weights of {called}; those in {str(path)!r} are of another network: {foreign[0]!r}, which "
+            f"{called} does not have, comes before the last of its layers there. Give the weights of this architecture "
             "(--weights), or the architecture of these weights (--arch)."
         )

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "opsin train photos/",
-    "opsin train photos/ --arch resnet18 --image-size 96 --epochs 40 --out runs/first",
+    "opsin train photos/ --weights none --arch resnet18 --image-size 96 --epochs 40",
+    "opsin train photos/ --arch efficientnet_b0 --unfreeze-blocks 2",
+    "opsin train photos/ --budget 10m",
     "opsin train photos/ --out runs/first --resume",
     "opsin train photos/ --augment strong --preview-augment augmented.png",
 )
 
-NETWORK, LEARNING, DATA = "Network and pictures", "Learning", "Data and machine"
+NETWORK, TRANSFER, LEARNING, DATA = "Network and pictures", "Pretrained weights", "Learning", "Data and machine"
 
 
 def train(
@@ -36,6 +38,35 @@ def train(
     arch: str = typer.Option(
         "auto", help="An architecture (see opsin archs), or FILE.py:function for your own.", rich_help_panel=NETWORK
     ),
+    weights: str = typer.Option(
+        "auto",
+        help="imagenet (downloaded once), none, a file (.h5, .weights.h5, .keras) or a folder of files named after "
+        "architectures; auto: imagenet where it is offered.",
+        rich_help_panel=TRANSFER,
+    ),
+    head: str = typer.Option(
+        "linear", help="What is put on the features: linear (solved) or dense (trained).", rich_help_panel=TRANSFER
+    ),
+    views: int | None = typer.Option(
+        None, help="Augmented views of each picture to cache features of.", rich_help_panel=TRANSFER
+    ),
+    unfreeze: str = typer.Option(
+        "auto", help="After the head, train so many layers from the top, or all; none.", rich_help_panel=TRANSFER
+    ),
+    unfreeze_blocks: int | None = typer.Option(
+        None, help="The same, as a number of whole blocks.", rich_help_panel=TRANSFER
+    ),
+    fine_tune_epochs: int = typer.Option(10, help="The most epochs of that training.", rich_help_panel=TRANSFER),
+    fine_tune_rate: float | None = typer.Option(
+        None, help="Its learning rate; default: a tenth of the one from scratch.", rich_help_panel=TRANSFER
+    ),
+    layer_decay: float = typer.Option(
+        1.0, help="The rate of each block further down, as a fraction.", rich_help_panel=TRANSFER
+    ),
+    budget: str | None = typer.Option(
+        None, help="Look for the best classifier for so long: 90s, 10m, 1h.", rich_help_panel=TRANSFER
+    ),
+    offline: bool = typer.Option(False, "--offline", help="Never download weights.", rich_help_panel=TRANSFER),
     image_size: int | None = typer.Option(
         None, help="Height and width of the network's input in pixels; default: as it suits.", rich_help_panel=NETWORK
     ),
@@ -72,6 +103,9 @@ def train(
     ),
     class_weights: str = typer.Option(
         "auto", help="auto weighs rare classes more if the data is imbalanced; none.", rich_help_panel=LEARNING
+    ),
+    ema: float = typer.Option(
+        0.0, help="Keep the moving average of the weights, with this decay (0.99 say).", rich_help_panel=LEARNING
     ),
     monitor: str = typer.Option(
         "val_accuracy", help="What tells the best epoch: val_accuracy or val_loss.", rich_help_panel=LEARNING

@@ -88,7 +88,7 @@ class ArrayFile:
 
 def checksums(array: np.ndarray) -> list[int]:
     """Return a checksum of each block of an array's bytes."""
-    flat = array.reshape(-1).view(np.uint8)
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     blocks = [flat[start : start + BLOCK_BYTES] for start in range(0, len(flat), BLOCK_BYTES)]
     with ThreadPoolExecutor() as pool:
         return list(pool.map(zlib.crc32, blocks))

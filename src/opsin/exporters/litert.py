@@ -1,5 +1,6 @@
 """The LiteRT twin: the same network for prediction without TensorFlow. TensorFlow only."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,18 +32,30 @@ def convert(network: "keras.Model") -> bytes:
     Raises:
         ModelError: the network holds an operation that LiteRT has not.
     """
+    return convert_outputs(with_features(network))
+
+
+def convert_outputs(network: "keras.Model") -> bytes:
+    """Return a network, or a part of one, as a LiteRT file with all its outputs, and any batch size.
+
+    Args:
+        network: float32 (N, h, w, c), 0 to 255 → one or more outputs.
+
+    Raises:
+        ModelError: the network holds an operation that LiteRT has not.
+    """
     tensorflow = require("tensorflow", "writing a LiteRT file")
-    two_outputs = with_features(network)
     # The converter first saves this module and finds variables nowhere else; in a Keras network it finds none.
     # Constants instead of variables are no way out: SiLU has a gradient of its own, which cannot be saved then,
     # and the converter, saying nothing, writes a file without a signature.
     module = tensorflow.Module()
-    module.weights = [variable.value for variable in two_outputs.variables]
+    module.weights = [variable.value for variable in network.variables]
+    count = len(network.outputs)
 
     @tensorflow.function
     def infer(image: "tensorflow.Tensor") -> tuple:
-        logits, features = two_outputs(image, training=False)
-        return logits, features
+        outputs = network(image, training=False)
+        return tuple(outputs) if count > 1 else (outputs,)
 
     specification = tensorflow.TensorSpec((None, *network.input_shape[1:]), tensorflow.float32, name="image")
     try:
@@ -52,11 +65,30 @@ def convert(network: "keras.Model") -> bytes:
         raise ModelError(f"Expected operations that LiteRT has; it cannot take this network: {error}") from error
 
 
-def largest_difference(network: "keras.Model", content: bytes, images: np.ndarray) -> float:
+def replace_arrays(content: bytes, arrays: Iterable[tuple[np.ndarray, np.ndarray]]) -> bytes | None:
+    """Return a LiteRT file with other numbers in the place of some, so that a new head needs no new conversion.
+
+    Args:
+        content: the file.
+        arrays: pairs of float32 arrays: what stands in the file, and what shall stand there, of the same size.
+
+    Returns:
+        The new file; None where one of the old arrays does not stand in it exactly once.
+    """
+    changed = bytearray(content)
+    for old, new in arrays:
+        if old.size != new.size or content.count(old.astype("<f4").tobytes()) != 1:
+            return None
+        start = content.index(old.astype("<f4").tobytes())
+        changed[start : start + 4 * old.size] = new.astype("<f4").tobytes()
+    return bytes(changed)
+
+
+def largest_difference(source: Outputs, content: bytes, images: np.ndarray) -> float:
     """Return by how much the twin's logits and features differ from the network's, at most.
 
     Args:
-        network: the source.
+        source: what the network itself gives for the images (`run_source`).
         content: the LiteRT file.
         images: float32 (N, h, w, c), 0 to 255.
 
@@ -67,7 +99,7 @@ def largest_difference(network: "keras.Model", content: bytes, images: np.ndarra
     Raises:
         ModelError: the twin cannot be opened or run.
     """
-    source, twin = run_source(network, images), _run_twin(content, images)
+    twin = _run_twin(content, images)
     differences = []
     for expected, received in ((source.logits, twin.logits), (source.features, twin.features)):
         scale = max(ABOUT_ZERO, float(np.abs(expected).max()))

@@ -26,7 +26,7 @@ TOLERANCE = 1e-3
 """How far a twin's outputs may be from the network's, as a fraction of the largest of them."""
 
 
-def write_model(folder: str | Path, network: "keras.Model", card: ModelCard) -> list[str]:
+def write_model(folder: str | Path, network: "keras.Model", card: ModelCard, *, twin: bytes | None = None) -> list[str]:
     """Write `folder` with the network, its LiteRT twin and its golden pictures.
 
     The folder is complete or not there at all. A twin that cannot be written, does not run or does not agree
@@ -36,6 +36,8 @@ def write_model(folder: str | Path, network: "keras.Model", card: ModelCard) -> 
         folder: the model folder; an older one there is replaced.
         network: float32 (N, h, w, c), 0 to 255 → logits (N, k) or (N, 1).
         card: what `opsin.json` shall say; `files` is filled in here.
+        twin: the network in LiteRT, if it is at hand; it is proved like one that is converted here, which takes its
+            place if it fails.
 
     Returns:
         What the user should know, a sentence each; empty if all went as it should.
@@ -51,7 +53,7 @@ def write_model(folder: str | Path, network: "keras.Model", card: ModelCard) -> 
         bare.save(temporary / KERAS)
         (temporary / LAYERS).write_text(json.dumps(summarize(bare).to_dict(), indent=1))
         _write_golden(temporary, bare, card)
-        remarks = _write_twin(temporary, bare)
+        remarks = _write_twin(temporary, bare, twin)
         replace(card, files=hash_files(temporary)).save(temporary)
     return remarks
 
@@ -67,15 +69,20 @@ def _write_golden(folder: Path, network: "keras.Model", card: ModelCard) -> None
     (folder / GOLDEN_LOGITS).write_text(json.dumps(document))
 
 
-def _write_twin(folder: Path, network: "keras.Model") -> list[str]:
+def _write_twin(folder: Path, network: "keras.Model", twin: bytes | None) -> list[str]:
     keras = require("keras", "saving a model")
     if keras.backend.backend() != "tensorflow":
         return [f"{TWIN} was left out: it is written on the TensorFlow backend, this is {keras.backend.backend()}."]
     height, width, channels = network.inputs[0].shape[1:]
     drawn = [draw_picture(100 + number, height, width)[:, :, :channels] for number in range(PROOF_PICTURES)]
+    images = np.stack(drawn).astype(np.float32)
+    source = run_source(network, images)
     try:
-        content = convert(network)
-        difference = largest_difference(network, content, np.stack(drawn).astype(np.float32))
+        content = twin if twin is not None else convert(network)
+        difference = largest_difference(source, content, images)
+        if twin is not None and not difference <= TOLERANCE:
+            content = convert(network)
+            difference = largest_difference(source, content, images)
     except ModelError as error:
         return [f"{TWIN} was left out. {error}"]
     if not difference <= TOLERANCE:

@@ -1,1 +1,1 @@
-"""A backbone's outputs, computed once and kept on disk: what heads are trained on, and what pictures are compared by."""
+"""A backbone's outputs, computed once and kept: what heads are trained on, and what pictures are compared by."""

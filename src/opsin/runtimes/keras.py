@@ -73,11 +73,17 @@ def with_features(network: "keras.Model") -> "keras.Model":
 
 
 def _features(keras: Any, network: "keras.Model") -> "keras.KerasTensor":
-    layer = network.outputs[0]._keras_history.operation
-    if not isinstance(layer, keras.layers.Dense):
+    node = _node(network.outputs[0])
+    if not isinstance(node.operation, keras.layers.Dense):
         return network.outputs[0]
-    tensor = layer.input
-    before = tensor._keras_history.operation
-    if isinstance(before, keras.layers.Dropout):
-        tensor = before.input
+    (tensor,) = node.input_tensors
+    before = _node(tensor)
+    if isinstance(before.operation, keras.layers.Dropout):
+        (tensor,) = before.input_tensors
     return tensor if len(tensor.shape) == 2 else keras.layers.Flatten()(tensor)
+
+
+def _node(tensor: "keras.KerasTensor") -> Any:
+    # A layer's own `input` is none where parts of the network were made into networks of their own.
+    operation, number, _ = tensor._keras_history
+    return operation._inbound_nodes[number]

@@ -12,11 +12,11 @@ from opsin.names import KERAS, TWIN
 from opsin.runtimes.base import Outputs
 
 
-class LiteRTRuntime:
-    """A network in LiteRT's format (`.tflite`), on the CPU.
+class LiteRTNetwork:
+    """A network, or a part of one, in LiteRT's format (`.tflite`), on the CPU.
 
     Args:
-        content: the file's bytes.
+        content: the file's bytes; its input is called `image`.
         threads: how many threads one call may use; None for the cores this process may use.
 
     Raises:
@@ -31,20 +31,20 @@ class LiteRTRuntime:
             signature = self._interpreter.get_signature_runner()
             inputs, outputs = signature.get_input_details(), signature.get_output_details()
             self._input = inputs["image"]["index"]
-            # The twin's concrete function returns the pair (logits, features), which LiteRT names by position.
-            self._outputs = outputs["output_0"]["index"], outputs["output_1"]["index"]
+            # A concrete function returns a tuple, which LiteRT names by position.
+            self._outputs = [outputs[f"output_{number}"]["index"] for number in range(len(outputs))]
         except (ValueError, KeyError, RuntimeError) as error:
             raise ModelError(
-                f"Expected a LiteRT network with an input `image` and two outputs; it cannot be opened: {error}. "
-                "Write the model again."
+                f"Expected a LiteRT network with an input `image`; it cannot be opened: {error}. Write the model again."
             ) from error
         self.input_shape = tuple(int(size) for size in inputs["image"]["shape_signature"][1:])
+        self.output_count = len(self._outputs)
         self._shape: tuple[int, ...] | None = None
         # An interpreter has one set of buffers: two calls at a time would mix their pictures.
         self._lock = threading.Lock()
 
-    def run(self, images: np.ndarray) -> Outputs:
-        """Run the network.
+    def run(self, images: np.ndarray) -> list[np.ndarray]:
+        """Run the network; return its outputs, float32 (N, ...) each.
 
         Args:
             images: float32 (N, h, w, c), 0 to 255, N ≥ 1.
@@ -57,7 +57,32 @@ class LiteRTRuntime:
                 self._shape = images.shape
             self._interpreter.set_tensor(self._input, np.ascontiguousarray(images, dtype=np.float32))
             self._interpreter.invoke()
-            return Outputs(*(self._interpreter.get_tensor(index) for index in self._outputs))
+            return [self._interpreter.get_tensor(index) for index in self._outputs]
+
+
+class LiteRTRuntime:
+    """A twin: a LiteRT network with the outputs logits and features.
+
+    Args:
+        content: the file's bytes.
+        threads: how many threads one call may use; None for the cores this process may use.
+
+    Raises:
+        ModelError: LiteRT cannot read the file, or it is no twin.
+    """
+
+    def __init__(self, content: bytes, threads: int | None = None):
+        self._network = LiteRTNetwork(content, threads)
+        self.input_shape = self._network.input_shape
+        if self._network.output_count != 2:
+            raise ModelError(
+                "Expected a LiteRT network with two outputs, logits and features; received one with "
+                f"{self._network.output_count}. Write the model again."
+            )
+
+    def run(self, images: np.ndarray) -> Outputs:
+        """Run the network on float32 (N, h, w, c), 0 to 255, N ≥ 1."""
+        return Outputs(*self._network.run(images))
 
 
 def open_litert(folder: Path, card: ModelCard, threads: int | None = None) -> LiteRTRuntime:

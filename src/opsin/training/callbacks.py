@@ -1,14 +1,15 @@
 """What happens around Keras's steps and epochs: the rate, the seeds, the memory, the events, stopping."""
 
+import contextlib
 import math
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from opsin.errors import TrainingError
-from opsin.names import CHECKPOINT
 from opsin.pipeline import TrainingBatches
 from opsin.training.checkpoint import save_best, save_last
 from opsin.training.config import TrainConfig
@@ -16,6 +17,9 @@ from opsin.training.run_folder import RunFolder
 from opsin.training.schedules import Schedule, rate_at
 from opsin.training.state import TrainingState
 from opsin.training.stopping import StoppedByUser, StopRequest
+
+if TYPE_CHECKING:
+    from opsin.training.fit import Phase
 
 SECONDS_BETWEEN_STEP_EVENTS = 0.25
 
@@ -89,7 +93,7 @@ class Events(keras.callbacks.Callback):
             return
         self.last_event = now
         _require_finite(logs["loss"], self.epoch)
-        pictures = min((batch + 1) * self.batches.batch_size, len(self.batches.images))
+        pictures = min((batch + 1) * self.batches.batch_size, self.batches.picture_count)
         self.run.emit(
             "step",
             epoch=self.epoch,
@@ -116,11 +120,12 @@ class Events(keras.callbacks.Callback):
 class Memory(keras.callbacks.Callback):
     """Takes each finished epoch in: history, best weights, checkpoint, early stopping."""
 
-    def __init__(self, run: RunFolder, config: TrainConfig, state: TrainingState):
+    def __init__(self, run: RunFolder, config: TrainConfig, state: TrainingState, phase: "Phase"):
         super().__init__()
         self.run = run
         self.config = config
         self.state = state
+        self.phase = phase
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start the clock."""
@@ -135,17 +140,31 @@ class Memory(keras.callbacks.Callback):
             "seconds": round(time.monotonic() - self.started, 3),
             "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             **{name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")},
+            **({"phase": self.phase.name} if self.phase.name else {}),
         }
-        folder = self.run / CHECKPOINT
+        folder = self.phase.checkpoint
         improved = self.state.finish_epoch(row, self.config)
         if improved:
-            save_best(folder, self.model, self.state)
+            with averaged(self.model) if self.config.ema else contextlib.nullcontext():
+                save_best(folder, self.model, self.state)
         save_last(folder, self.model, self.state)
-        self.run.write_history(self.state.history)
+        self.run.write_history([*self.phase.earlier, *self.state.history])
         self.run.emit("epoch_ended", epochs=self.config.epochs, improved=improved, **row)
         if self.state.out_of_patience(self.config):
             self.run.say(f"Stopped early: no better epoch in the last {self.state.waited} (--patience).")
             self.model.stop_training = True
+
+
+@contextlib.contextmanager
+def averaged(network: keras.Model) -> Iterator[None]:
+    """Put the moving averages that the optimizer keeps in the weights' place while the block runs."""
+    kept = [keras.ops.convert_to_numpy(variable) for variable in network.trainable_variables]
+    network.optimizer.finalize_variable_values(network.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(network.trainable_variables, kept, strict=True):
+            variable.assign(value)
 
 
 def _require_finite(loss: float, epoch: int) -> None:

@@ -1,6 +1,7 @@
 """`TrainConfig`: everything that decides how a network is trained, in one flat, frozen place."""
 
 import dataclasses
+import re
 import tomllib
 import typing
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ SCHEDULES = {
     "reduce-on-plateau": "opsin.training.schedules:constant",
 }
 
+HEADS = ("linear", "dense")
+UNFREEZE = (AUTO, "none", "all")
 MONITORS = ("val_accuracy", "val_loss")
 CLASS_WEIGHTS = ("none", "auto")
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
@@ -43,11 +46,24 @@ class TrainConfig:
     Args:
         architecture: a name of `opsin archs`, `FILE.py:function` for your own, or `auto`; `own` where
             the network is given as an object.
+        weights: what the network starts from: `imagenet`, `none`, a file, or a folder of files that are named after
+            architectures; `auto` is `imagenet` for the networks of keras.applications and `none` for others.
+        head: what is put on pretrained features: `linear`, logistic regression that is solved; or `dense`, a hidden
+            layer and dropout, trained on them.
+        views: augmented views of each training picture whose features are cached; None lets the plan decide.
+        unfreeze: what of a pretrained network is trained after its head: `none`, `all`, a number of layers from the
+            top, in whole blocks; `auto` lets the plan decide.
+        unfreeze_blocks: the same as a number of blocks; None for what `unfreeze` says.
+        fine_tune_epochs: the most epochs of that training.
+        fine_tune_rate: its highest learning rate; None for a tenth of what suits the optimizer from scratch.
+        layer_decay: the rate of each block further down, as a fraction of the one above it.
+        budget: how long to look for the best classifier, `90s`, `10m` or `1h`; None for one plan.
+        offline: never download weights.
         image_size: height and width of the network's input in pixels; None lets architecture and data decide.
         fit: how a picture is brought to that size: `stretch`, `crop` or `pad`.
         color: `rgb`, `gray`, `hsv`, `lab`, or `auto` for what the architecture was drawn for.
         resample: the filter that pictures are resized with.
-        augment: the augmentation policy, or `auto` for `standard`.
+        augment: the augmentation policy; `auto` is `light` on pretrained weights and `standard` from scratch.
         epochs: the most epochs.
         batch_size: pictures a step.
         optimizer: `adam`, `adamw` or `sgd-nesterov`.
@@ -57,6 +73,8 @@ class TrainConfig:
         warmup_epochs: epochs over which the rate rises linearly from 0 (not with `one-cycle`); may be a fraction.
         label_smoothing: share of each target that is spread over all classes, from 0 to below 1.
         class_weights: `auto` weighs classes against their frequency if the data is imbalanced; `none` never.
+        ema: decay of the moving average of the weights that is judged and kept, 0.99 say; 0 keeps the weights
+            themselves.
         monitor: what tells the best epoch, `val_accuracy` (ties go to the lower loss) or `val_loss`.
         patience: stop after so many epochs without improvement; 0 never stops early.
         plateau_patience: with `reduce-on-plateau`, halve the rate after so many epochs without improvement.
@@ -73,6 +91,16 @@ class TrainConfig:
     """
 
     architecture: str = AUTO
+    weights: str = AUTO
+    head: str = "linear"
+    views: int | None = None
+    unfreeze: str = AUTO
+    unfreeze_blocks: int | None = None
+    fine_tune_epochs: int = 10
+    fine_tune_rate: float | None = None
+    layer_decay: float = 1.0
+    budget: str | None = None
+    offline: bool = False
     image_size: int | None = None
     fit: str = "stretch"
     color: str = AUTO
@@ -87,6 +115,7 @@ class TrainConfig:
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.0
     class_weights: str = AUTO
+    ema: float = 0.0
     monitor: str = "val_accuracy"
     patience: int = 10
     plateau_patience: int = 5
@@ -103,6 +132,10 @@ class TrainConfig:
             _require_type(field.name, getattr(self, field.name), field.type)
         if ".py:" not in self.architecture:
             choose("architecture", self.architecture, [AUTO, OWN, *ARCHITECTURES])
+        choose("head", self.head, HEADS)
+        _require_unfreezing(self.unfreeze, self.unfreeze_blocks)
+        if self.budget is not None:
+            seconds_of(self.budget)
         choose("fit", self.fit, FITS)
         choose("color", self.color, [AUTO, *COLORS])
         choose("resample", self.resample, RESAMPLES)
@@ -150,6 +183,12 @@ class TrainConfig:
 
 
 _RANGES = {
+    "views": (0, 64, "from 0 to 64"),
+    "unfreeze_blocks": (0, 1000, "from 0 to 1000"),
+    "fine_tune_epochs": (1, 100_000, "of at least 1"),
+    "fine_tune_rate": (1e-12, 100.0, "above 0 and at most 100"),
+    "layer_decay": (0.01, 1.0, "from 0.01 to 1"),
+    "ema": (0.0, 0.9999, "from 0 to 0.9999"),
     "image_size": (1, 8192, "from 1 to 8192 pixels"),
     "epochs": (1, 100_000, "of at least 1"),
     "batch_size": (1, 65_536, "from 1 to 65536"),
@@ -164,6 +203,33 @@ _RANGES = {
     "seed": (0, 2**31 - 1, "from 0 to 2147483647"),
     "cache_limit_gb": (0.0, 1e6, "of at least 0"),
 }
+
+
+def seconds_of(budget: str) -> float:
+    """Return how many seconds a budget such as `90s`, `10m` or `1h` is.
+
+    Raises:
+        UsageError: it is none.
+
+    >>> seconds_of("1.5m")
+    90.0
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", budget.strip())
+    if found is None or not float(found[1]):
+        raise UsageError(f"Expected a budget as a number and s, m or h: 90s, 10m, 1h. Received {budget!r}.")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _require_unfreezing(unfreeze: str, blocks: int | None) -> None:
+    if unfreeze not in UNFREEZE and not (unfreeze.isdecimal() and int(unfreeze)):
+        raise UsageError(
+            f"Expected unfreeze to be one of {', '.join(UNFREEZE)}, or a number of layers. Received {unfreeze!r}."
+        )
+    if blocks is not None and unfreeze != AUTO:
+        raise UsageError(
+            f"Expected layers or blocks to unfreeze; received both, unfreeze {unfreeze!r} and unfreeze_blocks "
+            f"{blocks}. Leave one of them out."
+        )
 
 
 def _require_type(name: str, value: Any, kind: Any) -> None:

@@ -1,6 +1,9 @@
 """One training from its checkpoint to its end: run Keras's loop, keep the best weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,16 +14,35 @@ from opsin.catalog import resolve
 from opsin.data.store import StoredImages
 from opsin.errors import TrainingError
 from opsin.names import CHECKPOINT, TENSORBOARD
-from opsin.pipeline import LEAST_WORKERS, PlainBatches, TrainingBatches
+from opsin.pipeline import LEAST_WORKERS, TrainingBatches
 from opsin.training.callbacks import EpochSeeds, Events, LearningRate, Memory
-from opsin.training.checkpoint import load_best, load_last
+from opsin.training.checkpoint import load_best, load_last, save_best
 from opsin.training.config import SCHEDULES, TrainConfig
+from opsin.training.feature_batches import FeatureBatches
 from opsin.training.plan import gpu_count
 from opsin.training.run_folder import RunFolder
 from opsin.training.state import TrainingState
 from opsin.training.stopping import StoppedByUser, StopRequest
 
 GPU_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training among those of a run.
+
+    Args:
+        checkpoint: the folder for what resuming it needs.
+        name: what its rows in the history are called; empty where a run has one phase only.
+        earlier: the history of the phases before it.
+        to_beat: how good what is there already is, larger is better, as `TrainingState.best` has it; None if nothing
+            is.
+    """
+
+    checkpoint: Path
+    name: str = ""
+    earlier: Sequence[dict[str, Any]] = ()
+    to_beat: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,43 +62,51 @@ class Fitted:
 
 def fit(
     network: keras.Model,
-    batches: TrainingBatches,
-    val: StoredImages,
+    batches: TrainingBatches | FeatureBatches,
+    val: keras.utils.PyDataset,
     *,
     config: TrainConfig,
     run: RunFolder,
     stop: StopRequest,
+    phase: Phase | None = None,
 ) -> Fitted:
     """Train a compiled network from its checkpoint, if there is one, to its end; it keeps the best weights.
 
     Args:
-        network: float32 (N, h, w, c), 0 to 255 → logits (N, k) or (N, 1).
-        batches: the pictures to learn from.
-        val: the pictures that tell the best epoch.
+        network: what the batches hold → logits (N, k) or (N, 1).
+        batches: what to learn from.
+        val: what tells the best epoch, batches of inputs and labels.
         config: settings without any `auto`.
-        run: where events, history and checkpoints go.
+        run: where events and history go.
         stop: is looked at after each step.
+        phase: which of the run's trainings this is; None for the only one. If no epoch is better than what there is to
+            beat, the network keeps the weights that it had.
     """
-    state = load_last(run / CHECKPOINT, network)
+    phase = phase or Phase(run / CHECKPOINT)
+    state = load_last(phase.checkpoint, network)
+    if phase.to_beat is not None and not state.epoch:
+        state.best = phase.to_beat
+        save_best(phase.checkpoint, network, state)
     batches.start_epoch(state.epoch)
     completed, error = True, None
     if state.epoch < config.epochs and not state.out_of_patience(config):
         try:
             network.fit(
                 batches,
-                validation_data=PlainBatches(val, config.batch_size),
+                validation_data=val,
                 initial_epoch=state.epoch,
                 epochs=config.epochs,
                 shuffle=False,  # Keras's own shuffling uses Python's global random state.
                 verbose=0,
-                callbacks=_callbacks(batches, config, run, state, stop),
+                callbacks=_callbacks(batches, config, run, state, stop, phase),
             )
         except StoppedByUser:
             completed = False
         except TrainingError as raised:
             error = raised
+    if state.best_epoch or phase.to_beat is not None:
+        load_best(phase.checkpoint, network, state)
     if state.best_epoch:
-        load_best(run / CHECKPOINT, network, state)
         best = state.history[state.best_epoch - 1]
         run.emit("best_kept", epoch=state.best_epoch, val_accuracy=best["val_accuracy"], val_loss=best["val_loss"])
     return Fitted(state, completed, error)
@@ -101,15 +131,23 @@ def training_batches(images: StoredImages, class_weights: np.ndarray, config: Tr
 
 
 def _callbacks(
-    batches: TrainingBatches, config: TrainConfig, run: RunFolder, state: TrainingState, stop: StopRequest
+    batches: TrainingBatches | FeatureBatches,
+    config: TrainConfig,
+    run: RunFolder,
+    state: TrainingState,
+    stop: StopRequest,
+    phase: Phase,
 ) -> list[keras.callbacks.Callback]:
     schedule = resolve(SCHEDULES[config.schedule])
     callbacks = [
         EpochSeeds(batches, config.seed),
         LearningRate(config, schedule, state, len(batches)),
         Events(run, config, batches, stop),
-        Memory(run, config, state),
+        Memory(run, config, state, phase),
     ]
+    if config.ema:
+        # The averages are judged: they are put in the weights' place while validating.
+        callbacks.insert(0, keras.callbacks.SwapEMAWeights())
     if config.tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(run / TENSORBOARD, write_graph=False))
+        callbacks.append(keras.callbacks.TensorBoard(run / TENSORBOARD / phase.name, write_graph=False))
     return callbacks

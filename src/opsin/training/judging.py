@@ -2,13 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from opsin.atomic import replacing
-from opsin.classifier import Classifier
-from opsin.data.splits import TEST, VAL
+from opsin.data.splits import TEST, TRAIN, VAL
 from opsin.data.store import StoredImages
 from opsin.evaluation.evaluate import run_stored
 from opsin.evaluation.report import Report
@@ -16,22 +15,30 @@ from opsin.names import PREDICTIONS, REPORT_HTML, REPORT_JSON
 from opsin.training.config import TrainConfig
 from opsin.training.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from opsin.training.phases import Learned
+
 
 def judge(
-    classifier: Classifier,
+    learned: "Learned",
     stored: Mapping[str, StoredImages],
-    history: list[dict[str, Any]],
     *,
     config: TrainConfig,
     run: RunFolder,
 ) -> Report:
     """Run the classifier on validation and test pictures; write `predictions.npz` and the report.
 
-    The report is about the test pictures, or about those of validation if there are none held out.
+    The report is about the test pictures, or about those of validation if there are none held out. Where cached
+    features have given the logits already, nothing is run again.
     """
+    classifier, history = learned.classifier, learned.history
     judged = {part: stored[part] for part in (VAL, TEST) if len(stored[part])}
-    logits = {part: run_stored(classifier, images).logits for part, images in judged.items()}
-    _write_predictions(run, judged, logits)
+    logits = learned.logits or {part: run_stored(classifier, images).logits for part, images in judged.items()}
+    if learned.out_of_fold is None:
+        _write_predictions(run, judged, logits)
+    else:
+        out_of_fold = {TRAIN: learned.out_of_fold}
+        _write_predictions(run, {TRAIN: stored[TRAIN], **judged}, {**out_of_fold, **logits})
     part = TEST if TEST in judged else VAL
     if part == VAL:
         run.say(
@@ -45,7 +52,9 @@ def judge(
         split=part,
         skipped=[(skipped.path, skipped.reason) for skipped in judged[part].unreadable],
     )
-    report.save_html(run / REPORT_HTML, history=history, settings=dataclasses.asdict(config))
+    report.save_html(
+        run / REPORT_HTML, history=history if len(history) > 1 else (), settings=dataclasses.asdict(config)
+    )
     report.save_json(run / REPORT_JSON)
     run.emit("evaluated", split=part, accuracy=report.to_dict()["accuracy"])
     return report

@@ -1,11 +1,13 @@
 """The network of a run: built, on all GPUs there are, and given its optimizer and loss."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import keras
 
 from opsin.architectures import build_network, load_network
+from opsin.architectures.weights import copy_weights
 from opsin.catalog import resolve
 from opsin.training.config import OPTIMIZERS, OWN, TrainConfig
 from opsin.training.losses import CrossEntropy, accuracy
@@ -25,7 +27,7 @@ def make_network(plan: Plan, class_count: int, model: keras.Model | None = None)
     """
     keras.utils.set_random_seed(plan.config.seed)
     with device_scope():
-        network = model if model is not None else _build(plan, class_count, plan.config.precision)
+        network = model if model is not None else build(plan, class_count, precision=plan.config.precision)
         compile_network(network, plan.config)
     return network
 
@@ -37,8 +39,8 @@ def in_float32(network: keras.Model, plan: Plan, class_count: int) -> keras.Mode
     """
     if plan.config.precision == "float32" or plan.config.architecture == OWN:
         return network
-    single = _build(plan, class_count, "float32")
-    single.set_weights(network.get_weights())
+    single = build(plan, class_count, precision="float32")
+    copy_weights(network, single)
     return single
 
 
@@ -54,13 +56,24 @@ def device_scope() -> Iterator[None]:
         yield
 
 
-def compile_network(network: keras.Model, config: TrainConfig) -> None:
-    """Give a network its optimizer, loss and metric, inside the `device_scope` it was built in."""
+def compile_network(
+    network: keras.Model, config: TrainConfig, *, rate_factors: Mapping[str, float] | None = None
+) -> None:
+    """Give a network its optimizer, loss and metric, inside the `device_scope` it was built in.
+
+    Args:
+        network: the network.
+        config: settings without any `auto`.
+        rate_factors: what the learning rate is multiplied by for a variable, by its path; 1 for those left out.
+    """
     settings = {"weight_decay": config.weight_decay} if config.optimizer != "adam" else {}
     if config.optimizer == "sgd-nesterov":
         settings |= {"momentum": 0.9, "nesterov": True}
-    optimizer = resolve(OPTIMIZERS[config.optimizer])(learning_rate=config.learning_rate, **settings)
-    if settings:
+    if config.ema:
+        settings |= {"use_ema": True, "ema_momentum": config.ema}
+    kind = resolve(OPTIMIZERS[config.optimizer])
+    optimizer = _with_rate_factors(kind, rate_factors or {})(learning_rate=config.learning_rate, **settings)
+    if config.optimizer != "adam":
         # Biases and the scales of normalisation are few and do not overfit: decay is for kernels.
         optimizer.exclude_from_weight_decay(var_list=[v for v in network.trainable_variables if len(v.shape) < 2])
     network.compile(
@@ -73,14 +86,42 @@ def compile_network(network: keras.Model, config: TrainConfig) -> None:
     network.optimizer.build(network.trainable_variables)
 
 
-def _build(plan: Plan, class_count: int, precision: str) -> keras.Model:
-    build = load_network if ".py:" in plan.config.architecture else build_network
+def build(
+    plan: Plan,
+    class_count: int,
+    *,
+    precision: str,
+    weights: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> keras.Model:
+    """Build the network that a plan names.
+
+    Args:
+        plan: settings and recipe.
+        class_count: k.
+        precision: a Keras dtype policy: `"float32"`, `"mixed_float16"` or `"mixed_bfloat16"`.
+        weights: None for random ones, `"imagenet"`, or a file.
+        say: is called with a sentence on what of a file was left out.
+    """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        return build(plan.config.architecture, plan.preprocess.shape, class_count)
+        if ".py:" in plan.config.architecture:
+            return load_network(plan.config.architecture, plan.preprocess.shape, class_count)
+        return build_network(plan.config.architecture, plan.preprocess.shape, class_count, weights=weights, say=say)
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _with_rate_factors(kind: type[keras.optimizers.Optimizer], factors: Mapping[str, float]) -> type:
+    """Return an optimizer whose rate differs from variable to variable; Adam would undo factors on gradients."""
+    if not factors:
+        return kind
+
+    def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        kind.update_step(self, gradient, variable, learning_rate * factors.get(variable.path, 1.0))
+
+    return type(kind.__name__, (kind,), {"update_step": update_step})
 
 
 def _compile_just_in_time() -> bool | str:

@@ -4,11 +4,12 @@ import dataclasses
 import importlib
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from opsin.architectures import ARCHITECTURES, check_network
+from opsin.architectures.weight_files import IMAGENET, NONE, architectures_of, resolve_weights
 from opsin.catalog import require
 from opsin.data.dataset import ImageDataset
 from opsin.errors import DataError, PictureError, UsageError
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 SAMPLE = 200
 SMALL_PICTURE = 64
+FROM_SCRATCH, PRETRAINED_FIRST = "cifar_cnn", "mobilenet_v2"
+"""What `auto` stands for without and with pretrained weights."""
+
+VIEWS = 4
+FINE_TUNE_SHARE = 0.1
+TRANSFER_SETTINGS = ("head", "views", "unfreeze", "unfreeze_blocks", "fine_tune_rate")
+
 LEARNING_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd-nesterov": 0.05}
 
 IMBALANCE = 1.5
@@ -29,14 +37,21 @@ IMBALANCE = 1.5
 
 @dataclass(frozen=True)
 class Plan:
-    """Settings without any `auto`, and the recipe that follows from them."""
+    """Settings without any `auto`, and what follows from them.
+
+    Args:
+        config: the settings.
+        preprocess: the recipe from a picture to the network's input.
+        weights: what the network starts from: None for random weights, `"imagenet"`, or a file.
+    """
 
     config: TrainConfig
     preprocess: Preprocess
+    weights: str | None = None
 
 
 def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | None" = None) -> Plan:
-    """Decide what is left open.
+    """Decide what is left open, but for the precision, which takes Keras to know.
 
     Args:
         config: settings, some of them `auto` or None.
@@ -46,14 +61,37 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     if model is not None:
         check_network(model, tuple(model.input_shape[1:]), len(train.class_names))
     config = _decide_network(config, train) if model is None else _follow_model(config, model)
+    weights = resolve_weights(config.weights, config.architecture, ARCHITECTURES, offline=config.offline)
     config = dataclasses.replace(
         config,
-        augment="standard" if config.augment == AUTO else config.augment,
+        augment=("light" if weights else "standard") if config.augment == AUTO else config.augment,
         learning_rate=config.learning_rate or LEARNING_RATES[config.optimizer],
-        precision=_precision(config),
+        **(_decide_transfer(config) if weights else {}),
     )
+    if not weights:
+        _refuse_transfer(config)
     height, width = (config.image_size,) * 2 if model is None else model.input_shape[1:3]
-    return Plan(config, Preprocess(height, width, fit=config.fit, color=config.color, resample=config.resample))
+    recipe = Preprocess(height, width, fit=config.fit, color=config.color, resample=config.resample)
+    return Plan(config, recipe, weights)
+
+
+def _decide_transfer(config: TrainConfig) -> dict[str, Any]:
+    unfreezes = config.unfreeze_blocks or config.unfreeze not in (AUTO, "none")
+    return {
+        "unfreeze": "none" if config.unfreeze == AUTO and config.unfreeze_blocks is None else config.unfreeze,
+        "views": (VIEWS if unfreezes else 0) if config.views is None else config.views,
+        "fine_tune_rate": config.fine_tune_rate or FINE_TUNE_SHARE * LEARNING_RATES[config.optimizer],
+    }
+
+
+def _refuse_transfer(config: TrainConfig) -> None:
+    default = TrainConfig()
+    for name in TRANSFER_SETTINGS:
+        if getattr(config, name) not in (getattr(default, name), "none", 0):
+            raise UsageError(
+                f"Expected {name} only with pretrained weights; {config.architecture} is trained from scratch. Leave "
+                f"{name} out, or give --weights and an architecture that they are for (opsin archs)."
+            )
 
 
 def weigh_classes(config: TrainConfig, train: ImageDataset) -> np.ndarray:
@@ -80,16 +118,39 @@ def _decide_network(config: TrainConfig, train: ImageDataset) -> TrainConfig:
     name = config.architecture
     if name == OWN:
         raise UsageError("Expected your own network for these settings: opsin.train(..., model=YOUR_NETWORK).")
+    if ".py:" in name and config.weights not in (AUTO, NONE):
+        raise UsageError(
+            f"Expected no weights with {name!r}, a function of your own; received {config.weights!r}. Load them there, "
+            "and leave weights out."
+        )
     if name == AUTO:
-        name = "cifar_cnn"
-        side = min(_median_side(train), SMALL_PICTURE)
+        name = _choose_architecture(config, _median_side(train))
+        if name == FROM_SCRATCH:
+            side = min(_median_side(train), SMALL_PICTURE)
     entry = ARCHITECTURES.get(name)
     side = max(side, entry.least_size) if side and entry else side
     color = config.color
     if color == AUTO:
         color = entry.color if entry else "rgb"
     size = config.image_size or side or (entry.image_size if entry else SMALL_PICTURE)
-    return dataclasses.replace(config, architecture=name, image_size=size, color=color)
+    weights = config.weights
+    if weights == AUTO:
+        weights = IMAGENET if entry is not None and entry.published else NONE
+    return dataclasses.replace(config, architecture=name, image_size=size, color=color, weights=weights)
+
+
+def _choose_architecture(config: TrainConfig, median_side: int) -> str:
+    weights = config.weights
+    if weights == NONE or (weights == AUTO and median_side <= SMALL_PICTURE):
+        return FROM_SCRATCH
+    if weights in (AUTO, IMAGENET):
+        return PRETRAINED_FIRST
+    fitting = architectures_of(weights, ARCHITECTURES)
+    if not fitting:
+        raise UsageError(
+            f"Expected an architecture for the weights {weights!r}; their name does not say it. Give it with --arch."
+        )
+    return PRETRAINED_FIRST if PRETRAINED_FIRST in fitting else fitting[0]
 
 
 def _follow_model(config: TrainConfig, model: "keras.Model") -> TrainConfig:
@@ -99,8 +160,14 @@ def _follow_model(config: TrainConfig, model: "keras.Model") -> TrainConfig:
             "Leave one of them out."
         )
     height, width, channels = model.input_shape[1:]
+    if config.weights not in (AUTO, NONE):
+        raise UsageError(
+            f"Expected no weights with a network of your own, which has its own; received {config.weights!r}. Load "
+            "them into the network, and leave weights out."
+        )
     color = ("gray" if channels == 1 else "rgb") if config.color == AUTO else config.color
-    return dataclasses.replace(config, architecture=OWN, image_size=height if height == width else None, color=color)
+    size = height if height == width else None
+    return dataclasses.replace(config, architecture=OWN, image_size=size, color=color, weights=NONE)
 
 
 def _median_side(dataset: ImageDataset) -> int:
@@ -115,10 +182,12 @@ def _median_side(dataset: ImageDataset) -> int:
     return round(statistics.median(sides)) if sides else SMALL_PICTURE
 
 
-def _precision(config: TrainConfig) -> str:
-    if config.precision != AUTO:
-        return config.precision
-    return "mixed_float16" if gpu_count() else "float32"
+def settle_precision(plan: Plan) -> Plan:
+    """Return the plan with the precision that suits this machine, where the settings leave it open."""
+    if plan.config.precision != AUTO:
+        return plan
+    precision = "mixed_float16" if gpu_count() else "float32"
+    return dataclasses.replace(plan, config=dataclasses.replace(plan.config, precision=precision))
 
 
 def gpu_count() -> int:

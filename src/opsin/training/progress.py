@@ -61,10 +61,20 @@ class TerminalProgress:
             self._close()
             self.print(f"Decoded {event['total']:,} pictures.")
 
+    def _on_features(self, event: dict[str, Any]) -> None:
+        self._advance(event["what"], event["done"], event["total"], f"{event['pictures_per_second']:,.0f} pictures/s")
+        if event["done"] == event["total"]:
+            self._close()
+            self.print(
+                f"Computed {event['what']}: {event['total']:,} at {event['pictures_per_second']:,.0f} pictures/s."
+            )
+
     def _on_network_built(self, event: dict[str, Any]) -> None:
         height, width, channels = event["input_shape"]
         macs = "" if event["multiply_adds"] is None else f", {event['multiply_adds'] / 1e6:,.1f} M multiply-adds"
-        self.print(f"Network: {event['name']}, {height}×{width}×{channels}, {event['parameters']:,} parameters{macs}")
+        weights = "" if event["weights"] == "none" else f", weights {event['weights']}"
+        size = f"{height}×{width}×{channels}, {event['parameters']:,} parameters{macs}"
+        self.print(f"Network: {event['name']}{weights}, {size}")
         self.print(f"Augmentation: {event['augmentation']}")
 
     def _on_epoch_started(self, event: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import platform
 import shlex
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
@@ -38,6 +39,8 @@ class RunFolder:
         self.listeners = tuple(listeners)
         self.fresh = fresh
         self.made = made
+        # Pictures are decoded in one thread while the network is built in another. A listener may emit itself.
+        self._lock = threading.RLock()
 
     @classmethod
     def create(cls, path: str | Path, listeners: Sequence[Listener] = ()) -> "RunFolder":
@@ -98,10 +101,11 @@ class RunFolder:
     def emit(self, event: str, **facts: Any) -> None:
         """Append an event to `events.jsonl` and tell the listeners."""
         document = {"event": event, "time": round(time.time(), 3), **facts}
-        with saying_why(self / EVENTS), (self / EVENTS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(document) + "\n")
-        for listener in self.listeners:
-            listener(document)
+        with self._lock:
+            with saying_why(self / EVENTS), (self / EVENTS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(document) + "\n")
+            for listener in self.listeners:
+                listener(document)
 
     def say(self, text: str) -> None:
         """Tell the user something that was decided, as the event `note`."""

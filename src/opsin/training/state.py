@@ -36,7 +36,7 @@ class TrainingState:
         """Take in a finished epoch's row; return whether it is the best so far."""
         self.epoch += 1
         self.history.append(row)
-        score = _score(row, config.monitor)
+        score = score_of(config.monitor, val_accuracy=row["val_accuracy"], val_loss=row["val_loss"])
         improved = score > self.best
         if improved:
             self.best, self.best_epoch = score, self.epoch
@@ -61,7 +61,6 @@ class TrainingState:
         return cls(**{**document, "best": tuple(document["best"])})
 
 
-def _score(row: dict[str, Any], monitor: str) -> tuple[float, float]:
-    if monitor == "val_loss":
-        return -row["val_loss"], row["val_accuracy"]
-    return row["val_accuracy"], -row["val_loss"]
+def score_of(monitor: str, *, val_accuracy: float, val_loss: float) -> tuple[float, float]:
+    """Return how good a network is by what is monitored, larger is better: first value, then what breaks a tie."""
+    return (-val_loss, val_accuracy) if monitor == "val_loss" else (val_accuracy, -val_loss)

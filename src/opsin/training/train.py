@@ -2,27 +2,22 @@
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from opsin import __version__
 from opsin.architectures.summary import summarize
 from opsin.augmentation.policies import describe, get_policy
 from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TEST, TRAIN, VAL
-from opsin.data.store import StoredImages
 from opsin.errors import TrainingError
 from opsin.evaluation.report import Report
-from opsin.exporters.write_model import write_model
-from opsin.model_folder import ModelCard
-from opsin.names import CONFIG, MODEL, TWIN
+from opsin.names import CONFIG
 from opsin.training.checks import require_same_run, require_trainable
 from opsin.training.config import TrainConfig
-from opsin.training.decoding import decode_parts, lost_pictures
+from opsin.training.decoding import Decoding, lost_pictures
 from opsin.training.judging import judge
-from opsin.training.plan import Plan, make_plan, weigh_classes
+from opsin.training.plan import Plan, make_plan, settle_precision, weigh_classes
 from opsin.training.progress import TerminalProgress
 from opsin.training.run_folder import RunFolder, free_path
 from opsin.training.stopping import StopRequest
@@ -30,8 +25,7 @@ from opsin.training.stopping import StopRequest
 if TYPE_CHECKING:
     import keras
 
-    from opsin.pipeline import TrainingBatches
-    from opsin.training.fit import Fitted
+    from opsin.training.phases import Begun, Learned
 
 
 @dataclass(frozen=True)
@@ -91,65 +85,56 @@ def train(
     parts = {TRAIN: train, VAL: val, TEST: test if test is not None else val.subset([])}
     with run.beginning():
         begun = _begin(parts, config, model, run)
-    from opsin.training.fit import fit
+    from opsin.training.phases import learn
 
     with StopRequest().listening() as stop:
-        fitted = fit(begun.network, begun.batches, begun.stored[VAL], config=begun.plan.config, run=run, stop=stop)
-        classifier = _save(begun, train, run) if fitted.state.best_epoch else None
-    run.write_environment(
-        seconds=round(time.monotonic() - started, 1), seed=begun.plan.config.seed, data=str(train.root)
-    )
-    if fitted.error is not None:
-        _raise(fitted, run)
-    completed = fitted.completed and not stop.made
-    history = fitted.state.history
-    report = judge(classifier, begun.stored, history, config=begun.plan.config, run=run) if completed else None
+        learned = learn(begun, stop)
+    config = begun.plan.config
+    run.write_environment(seconds=round(time.monotonic() - started, 1), seed=config.seed, data=str(train.root))
+    if learned.error is not None:
+        _raise(learned, run)
+    completed = learned.completed and not stop.made
+    report = judge(learned, begun.stored, config=config, run=run) if completed else None
     if completed:
         run.remove_checkpoint()
     run.emit("run_finished", completed=completed, folder=str(run.path), seconds=round(time.monotonic() - started, 1))
     lost = lost_pictures(begun.stored, parts)
-    return TrainingRun(classifier, report, history, run.path, completed, len(lost))
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """What stands when the first epoch can begin."""
-
-    plan: Plan
-    network: "keras.Model"
-    stored: dict[str, StoredImages]
-    batches: "TrainingBatches"
+    return TrainingRun(learned.classifier, report, learned.history, run.path, completed, len(lost))
 
 
 def _begin(
     parts: dict[str, ImageDataset], config: TrainConfig | None, model: "keras.Model | None", run: RunFolder
-) -> _Begun:
+) -> "Begun":
     config = config or (TrainConfig() if run.fresh else TrainConfig.from_toml(run / CONFIG))
     require_trainable(parts, config)
-    # Keras is loaded only now: what can be wrong with data and settings has been said.
-    from opsin.training.fit import training_batches
-    from opsin.training.network import make_network
-
     plan = make_plan(config, parts[TRAIN], model)
-    if not run.fresh:
-        require_same_run(run, plan.config, parts)
-    network = make_network(plan, len(parts[TRAIN].class_names), model)
+    _say_what_begins(parts, run)
+    # Loading Keras and building the network takes one core and seconds: the others decode meanwhile.
+    with Decoding(parts, plan, run) as decoding:
+        from opsin.training.backbone import Backbone
+        from opsin.training.network import make_network
+        from opsin.training.phases import Begun
+        from opsin.training.saving import Saver
+
+        plan = settle_precision(plan)
+        if not run.fresh:
+            require_same_run(run, plan.config, parts)
+        class_count = len(parts[TRAIN].class_names)
+        network = Backbone(plan, class_count, run.say) if plan.weights else make_network(plan, class_count, model)
+        _say_what_is_trained(plan, network.network if plan.weights else network, run)
+        stored = decoding.result()
     plan.config.save_toml(run / CONFIG)
-    _say_what_begins(plan, network, parts, run)
-    stored = decode_parts(parts, plan.preprocess, config=plan.config, run=run)
     weights = weigh_classes(plan.config, stored[TRAIN].dataset)
     if weights.max() > weights.min():
         run.say("The classes are imbalanced: rare ones weigh more in the loss (--class-weights).")
-    return _Begun(plan, network, stored, training_batches(stored[TRAIN], weights, plan.config))
+    return Begun(plan, network, stored, weights, run, Saver(plan, parts[TRAIN], run))
 
 
-def _raise(fitted: "Fitted", run: RunFolder) -> NoReturn:
-    if not fitted.state.best_epoch:
+def _raise(learned: "Learned", run: RunFolder) -> NoReturn:
+    if learned.classifier is None:
         run.discard()
-        raise fitted.error
-    raise TrainingError(
-        f"{fitted.error} The network of epoch {fitted.state.best_epoch}, the best so far, is in {str(run.path)!r}."
-    )
+        raise learned.error
+    raise TrainingError(f"{learned.error} The best network so far is in {str(run.path)!r}.")
 
 
 def _new_run(out: str | Path | None, train: ImageDataset) -> RunFolder:
@@ -157,8 +142,7 @@ def _new_run(out: str | Path | None, train: ImageDataset) -> RunFolder:
     return RunFolder.create(path, [TerminalProgress()])
 
 
-def _say_what_begins(plan: Plan, network: "keras.Model", parts: dict[str, ImageDataset], run: RunFolder) -> None:
-    config, summary = plan.config, summarize(network)
+def _say_what_begins(parts: dict[str, ImageDataset], run: RunFolder) -> None:
     run.emit(
         "run_started",
         folder=str(run.path),
@@ -169,33 +153,16 @@ def _say_what_begins(plan: Plan, network: "keras.Model", parts: dict[str, ImageD
         skipped=len(parts[TRAIN].skipped),
         skipped_first=[f"{skipped.path}: {skipped.reason}" for skipped in parts[TRAIN].skipped[:3]],
     )
+
+
+def _say_what_is_trained(plan: Plan, network: "keras.Model", run: RunFolder) -> None:
+    config, summary = plan.config, summarize(network)
     run.emit(
         "network_built",
         name=network.name,
+        weights=config.weights,
         input_shape=list(plan.preprocess.shape),
         parameters=summary.parameters,
         multiply_adds=summary.multiply_adds,
         augmentation=f"{config.augment} ({describe(get_policy(config.augment), config.color)})",
     )
-
-
-def _save(begun: _Begun, train: ImageDataset, run: RunFolder) -> Classifier:
-    from opsin.training.network import in_float32
-
-    plan = begun.plan
-    network = in_float32(begun.network, plan, len(train.class_names))
-    provenance = {
-        "opsin": __version__,
-        "architecture": plan.config.architecture,
-        "network": network.name,
-        "data": {"fingerprint": train.fingerprint, "pictures": len(train)},
-        "seed": plan.config.seed,
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    for remark in write_model(
-        run / MODEL, network, ModelCard(train.class_names, plan.preprocess, provenance=provenance)
-    ):
-        run.say(remark)
-    classifier = Classifier.open(run.path, "litert" if (run / MODEL / TWIN).is_file() else "keras")
-    run.emit("model_saved", folder=str(run / MODEL))
-    return classifier

@@ -1,0 +1,179 @@
+"""Training the top of a pretrained network: what lies below it runs once, whatever the number of epochs."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from opsin.architectures.cuts import Block, part_after
+from opsin.architectures.weights import copy_weights
+from opsin.data.splits import TRAIN, VAL
+from opsin.errors import UsageError
+from opsin.names import CHECKPOINT
+from opsin.pipeline import PlainBatches
+from opsin.training.backbone import Backbone
+from opsin.training.config import TrainConfig
+from opsin.training.feature_batches import FeatureBatches, PlainFeatureBatches
+from opsin.training.fit import Fitted, Phase, fit, training_batches
+from opsin.training.frozen import FrozenOutputs
+from opsin.training.network import build, compile_network, device_scope
+from opsin.training.plan import gpu_count
+from opsin.training.state import score_of
+from opsin.training.stopping import StopRequest
+
+PHASE = "fine-tune"
+CACHE_SHARE = 0.5
+"""Of the cache's limit, what the outputs at one boundary may take."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """What there was before fine-tuning, and what has to be beaten.
+
+    Args:
+        history: its rows.
+        val_accuracy: the share of the validation pictures that it had right.
+        val_loss: its cross-entropy on them.
+    """
+
+    history: Sequence[dict[str, Any]]
+    val_accuracy: float
+    val_loss: float
+
+
+def blocks_to_train(backbone: Backbone, config: TrainConfig) -> tuple[Block, ...]:
+    """Return the blocks that the settings unfreeze, from the picture's side on; all of them for end-to-end training."""
+    blocks = backbone.blocks
+    if config.unfreeze == "all":
+        return blocks
+    if config.unfreeze_blocks is not None:
+        return blocks[len(blocks) - min(config.unfreeze_blocks, len(blocks)) :]
+    if config.unfreeze == "none":
+        return ()
+    wanted = int(config.unfreeze)
+    for count in range(1, len(blocks) + 1):
+        if sum(len(block.layers) for block in blocks[-count:]) >= wanted:
+            return blocks[-count:]
+    return blocks
+
+
+def views_that_fit(frozen: FrozenOutputs, blocks: Sequence[Block], config: TrainConfig) -> int:
+    """Return how many augmented views of the boundary's outputs the cache has room for; what is planned is said.
+
+    Raises:
+        UsageError: not even the pictures as they are fit.
+    """
+    pictures = sum(len(images) for images in frozen.stored.values())
+    one = 2 * int(np.prod(blocks[0].start.shape[1:]))
+    room = CACHE_SHARE * config.cache_limit_gb * 2**30 - one * pictures
+    views = min(config.views, int(room // (one * len(frozen.stored[TRAIN]))))
+    if views < 0:
+        raise UsageError(
+            f"Expected room for what enters {blocks[0].name}: {one * pictures / 2**30:.2f} GiB; half of "
+            f"--cache-limit-gb {config.cache_limit_gb:g} is less. Raise it, or unfreeze fewer blocks."
+        )
+    size = one * (pictures + views * len(frozen.stored[TRAIN]))
+    less = "" if views == config.views else f" ({config.views} were asked for; the cache has room for these)"
+    frozen.run.say(
+        f"Below {blocks[0].name} nothing is trained: its outputs are kept once, as they are and in {views} augmented "
+        f"views{less}, {size / 2**30:.2f} GiB."
+    )
+    return views
+
+
+def fine_tune(
+    frozen: FrozenOutputs,
+    blocks: Sequence[Block],
+    class_weights: np.ndarray,
+    *,
+    before: Before,
+    config: TrainConfig,
+    stop: StopRequest,
+) -> Fitted:
+    """Train the top blocks and the head; the backbone's network keeps the best weights, or those it had.
+
+    Batch normalisation stays in inference mode: its statistics do not move.
+
+    Args:
+        frozen: the network, with a head, on the run's pictures.
+        blocks: its top blocks; all of them for end-to-end training.
+        class_weights: float (k,).
+        before: what there was before.
+        config: settings without any `auto`.
+        stop: is looked at after each step.
+    """
+    backbone = frozen.backbone
+    config = config.replace(learning_rate=config.fine_tune_rate, epochs=config.fine_tune_epochs)
+    score = score_of(config.monitor, val_accuracy=before.val_accuracy, val_loss=before.val_loss)
+    phase = Phase(frozen.run / CHECKPOINT / PHASE, PHASE, before.history, score)
+    names = ", ".join(block.name for block in reversed(blocks[-3:])) + (", …" if len(blocks) > 3 else "")
+    frozen.run.say(
+        f"Fine-tuning {len(blocks)} of {len(backbone.blocks)} blocks, from the top ({names}), at a learning rate of "
+        f"{config.learning_rate:g}; batch normalisation stays as it is."
+    )
+    if len(blocks) == len(backbone.blocks):
+        return _end_to_end(frozen, class_weights, config, stop, phase)
+    views = views_that_fit(frozen, blocks, config)
+    start = blocks[0].start
+    features = frozen.at(start, "float16")
+    batches = FeatureBatches(
+        [features[TRAIN], *frozen.views_at(start, "float16", views)],
+        frozen.stored[TRAIN].dataset.labels,
+        class_weights=class_weights,
+        batch_size=config.batch_size,
+        seed=config.seed,
+    )
+    val = PlainFeatureBatches(features[VAL], frozen.stored[VAL].dataset.labels, config.batch_size)
+    upper = part_after(backbone.network, start)
+    with normalization_frozen(upper):
+        compile_network(upper, config, rate_factors=_rate_factors(blocks, config.layer_decay))
+        return fit(upper, batches, val, config=config, run=frozen.run, stop=stop, phase=phase)
+
+
+def _end_to_end(
+    frozen: FrozenOutputs, class_weights: np.ndarray, config: TrainConfig, stop: StopRequest, phase: Phase
+) -> Fitted:
+    backbone = frozen.backbone
+    batches = training_batches(frozen.stored[TRAIN], class_weights, config)
+    val = PlainBatches(frozen.stored[VAL], config.batch_size)
+    with device_scope():
+        network = backbone.network
+        if config.precision != "float32" or gpu_count() > 1:
+            weights = backbone.plan.weights
+            network = build(backbone.plan, len(class_weights), precision=config.precision, weights=weights)
+            copy_weights(backbone.network, network)
+        with normalization_frozen(network):
+            compile_network(network, config, rate_factors=_rate_factors(backbone.blocks, config.layer_decay))
+            fitted = fit(network, batches, val, config=config, run=frozen.run, stop=stop, phase=phase)
+    if network is not backbone.network:
+        copy_weights(network, backbone.network)
+    return fitted
+
+
+@contextlib.contextmanager
+def normalization_frozen(network: keras.Model) -> Iterator[None]:
+    """Keep batch normalisation in inference mode, statistics and all, while the block runs."""
+    layers = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    before = [layer.trainable for layer in layers]
+    for layer in layers:
+        layer.trainable = False
+    try:
+        yield
+    finally:
+        for layer, trainable in zip(layers, before, strict=True):
+            layer.trainable = trainable
+
+
+def _rate_factors(blocks: Sequence[Block], decay: float) -> dict[str, float]:
+    """Return what the rate is multiplied by for each variable: the top block has the head's, each one below less."""
+    if decay == 1:
+        return {}
+    return {
+        variable.path: decay**depth
+        for depth, block in enumerate(reversed(blocks))
+        for layer in block.layers
+        for variable in layer.trainable_variables
+    }

@@ -1,0 +1,123 @@
+"""What the frozen part of a backbone gives for a run's pictures: computed once, as they are and in augmented views."""
+
+import time
+from collections.abc import Mapping
+
+import keras
+
+from opsin.architectures.cuts import part_before
+from opsin.augmentation.augmenter import Augmenter
+from opsin.augmentation.policies import get_policy
+from opsin.data.cache import Cache
+from opsin.data.splits import TRAIN
+from opsin.data.store import StoredImages
+from opsin.features.extraction import (
+    Extractor,
+    StoredFeatures,
+    extract,
+    extract_view,
+    make_extractor,
+    part_key,
+)
+from opsin.features.speeds import remember_speed
+from opsin.runtimes.litert import LiteRTRuntime
+from opsin.training.backbone import Backbone
+from opsin.training.plan import gpu_count
+from opsin.training.run_folder import RunFolder
+
+SECONDS_BETWEEN_EVENTS = 0.25
+ENOUGH_TO_MEASURE = 64
+"""So many pictures tell how fast a network is."""
+
+
+class FrozenOutputs:
+    """A backbone's outputs at any tensor, for all parts of the data.
+
+    Args:
+        backbone: the network.
+        stored: the decoded pictures, by part.
+        run: where events go.
+    """
+
+    def __init__(self, backbone: Backbone, stored: Mapping[str, StoredImages], run: RunFolder):
+        self.backbone = backbone
+        self.stored = stored
+        self.run = run
+        self._extractors: dict[int, Extractor] = {}
+
+    def at(self, tensor: keras.KerasTensor, dtype: str) -> dict[str, StoredFeatures]:
+        """Return what the network up to a tensor gives for all pictures as they are.
+
+        Args:
+            tensor: where to stop, (N, ...).
+            dtype: what is kept, `"float32"` or `"float16"`.
+        """
+        return extract(
+            self._extractor(tensor),
+            self.stored,
+            cache=self._cache,
+            dtype=dtype,
+            progress=_Progress(self, "features of the pictures"),
+            say=self.run.say,
+        )
+
+    def views_at(self, tensor: keras.KerasTensor, dtype: str, count: int) -> list[StoredFeatures]:
+        """Return the same for the training pictures in `count` augmented views."""
+        return [
+            extract_view(
+                self._extractor(tensor),
+                self.stored[TRAIN],
+                self._augmenter,
+                view,
+                cache=self._cache,
+                dtype=dtype,
+                progress=_Progress(self, f"features of view {view} of {count}"),
+                say=self.run.say,
+            )
+            for view in range(1, count + 1)
+        ]
+
+    @property
+    def _cache(self) -> Cache:
+        config = self.backbone.plan.config
+        return Cache(limit_bytes=int(config.cache_limit_gb * 2**30), enabled=config.cache)
+
+    @property
+    def _augmenter(self) -> Augmenter:
+        config, names = self.backbone.plan.config, self.stored[TRAIN].dataset.class_names
+        return Augmenter(get_policy(config.augment), config.seed, len(names), color=config.color)
+
+    def _extractor(self, tensor: keras.KerasTensor) -> Extractor:
+        if id(tensor) not in self._extractors:
+            self._extractors[id(tensor)] = self._make_extractor(tensor)
+        return self._extractors[id(tensor)]
+
+    def _make_extractor(self, tensor: keras.KerasTensor) -> Extractor:
+        backbone = self.backbone
+        part = part_before(backbone.network, tensor)
+        if tensor is not backbone.features or backbone.first_twin is None:
+            return make_extractor(part, gpu=bool(gpu_count()))
+        # The twin gives features too: one conversion serves for them and for the finished network.
+        runtime = LiteRTRuntime(backbone.first_twin)
+        return Extractor(lambda images: runtime.run(images).features, tensor.shape[1:], part_key(part, "litert"))
+
+
+class _Progress:
+    """Emits `features` a few times a second, and remembers the network's speed."""
+
+    def __init__(self, frozen: FrozenOutputs, what: str):
+        self.frozen = frozen
+        self.what = what
+        self.started = self.last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self.last > SECONDS_BETWEEN_EVENTS or done == total:
+            self.last = now
+            speed = done / max(now - self.started, 1e-9)
+            self.frozen.run.emit(
+                "features", what=self.what, done=done, total=total, pictures_per_second=round(speed, 1)
+            )
+        if done == total and total >= ENOUGH_TO_MEASURE:
+            plan = self.frozen.backbone.plan
+            remember_speed(plan.config.architecture, plan.preprocess.shape[0], speed)
