@@ -8,7 +8,7 @@ from opsin.data.readers import Entry, Listing
 from opsin.errors import DataError, UsageError
 from opsin.images.drawing import draw_picture, save_image
 from opsin.training.config import TrainConfig
-from opsin.training.plan import make_plan, weigh_classes
+from opsin.training.plan import make_plan, settle_precision, weigh_classes
 
 
 @pytest.fixture
@@ -35,8 +35,20 @@ def test_small_pictures_keep_their_size(dataset_of):
     assert plan.preprocess.shape == (40, 40, 3)
 
 
-def test_large_pictures_are_made_small_where_nothing_pretrained_is_at_hand(dataset_of):
-    assert make_plan(TrainConfig(), dataset_of(300, 200)).preprocess.shape == (64, 64, 3)
+def test_photos_get_a_pretrained_network_in_the_size_it_was_drawn_for(dataset_of):
+    plan = make_plan(TrainConfig(), dataset_of(300, 200))
+
+    assert (plan.config.architecture, plan.weights, plan.preprocess.shape) == (
+        "mobilenet_v2",
+        "imagenet",
+        (224, 224, 3),
+    )
+
+
+def test_photos_without_pretrained_weights_are_made_small_and_trained_from_scratch(dataset_of):
+    plan = make_plan(TrainConfig(weights="none"), dataset_of(300, 200))
+
+    assert (plan.config.architecture, plan.weights, plan.preprocess.shape) == ("cifar_cnn", None, (64, 64, 3))
 
 
 def test_an_architecture_brings_its_own_size_and_colour(dataset_of):
@@ -71,10 +83,10 @@ def test_settings_of_a_network_that_was_given_need_it_again(dataset_of):
 
 
 def test_a_plan_leaves_nothing_open(dataset_of):
-    settings = make_plan(TrainConfig(), dataset_of(28, 28)).config
+    settings = settle_precision(make_plan(TrainConfig(), dataset_of(28, 28))).config
 
     assert settings.learning_rate == 1e-3
-    assert "auto" not in (settings.architecture, settings.color, settings.augment, settings.precision)
+    assert "auto" not in (settings.architecture, settings.weights, settings.color, settings.augment, settings.precision)
     assert make_plan(settings, dataset_of(28, 28)).config == settings
 
 

@@ -187,7 +187,7 @@ def test_a_loss_that_is_no_number_later_on_keeps_the_good_epochs(colors, tmp_pat
     real = callbacks._require_finite
     monkeypatch.setattr(callbacks, "_require_finite", lambda loss, epoch: real(np.nan if epoch == 3 else loss, epoch))
 
-    with pytest.raises(TrainingError, match="the best so far, is in"):
+    with pytest.raises(TrainingError, match="The best network so far is in"):
         run(colors, RunFolder.create(tmp_path / "run"))
     assert Classifier.open(tmp_path / "run").class_names == colors.class_names
 

@@ -154,7 +154,7 @@ def test_the_settings_it_wrote_give_the_same_run_again(finished, colors, tmp_pat
 def test_the_best_epoch_is_kept_and_not_the_last(colors, tmp_path):
     parts = colors.split(0.2, 0.2, seed=0)
     # A rate that ruins the network after a good beginning.
-    settings = QUICK.replace(optimizer="sgd-nesterov", schedule="constant", warmup_epochs=0.0, learning_rate=0.2)
+    settings = QUICK.replace(optimizer="sgd-nesterov", schedule="constant", warmup_epochs=0.0, learning_rate=0.1)
     finished = run(colors, RunFolder.create(tmp_path / "run"), settings.replace(epochs=4))
     best = max(finished.history, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
 
@@ -295,7 +295,7 @@ def test_a_full_disk_while_the_model_is_saved_leaves_nothing_half_written(colors
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("opsin.exporters.write_model._write_golden", full)
+    monkeypatch.setattr("opsin.exporters.write_model.save_image", full)
 
     with pytest.raises(SavingError, match="disk is full"):
         run(colors, RunFolder.create(tmp_path / "run"), QUICK.replace(epochs=1))

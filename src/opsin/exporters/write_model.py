@@ -15,6 +15,7 @@ from opsin.exporters.litert import convert, largest_difference, run_source
 from opsin.images.drawing import draw_picture, save_image
 from opsin.model_folder import ModelCard, hash_files
 from opsin.names import GOLDEN, GOLDEN_LOGITS, KERAS, LAYERS, TWIN
+from opsin.runtimes.base import Outputs
 
 if TYPE_CHECKING:
     import keras
@@ -48,35 +49,36 @@ def write_model(folder: str | Path, network: "keras.Model", card: ModelCard, *, 
     keras = require("keras", "saving a model")
     # A network that was compiled carries optimizer and loss; a bare one opens in plain Keras.
     bare = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
+    golden = [draw_picture(number, 96 + 16 * number, 192 - 8 * number) for number in range(GOLDEN_PICTURES)]
     with replacing(folder) as temporary:
         (temporary / GOLDEN).mkdir(parents=True)
         bare.save(temporary / KERAS)
         (temporary / LAYERS).write_text(json.dumps(summarize(bare).to_dict(), indent=1))
-        _write_golden(temporary, bare, card)
-        remarks = _write_twin(temporary, bare, twin)
+        names = [f"{number}.png" for number in range(GOLDEN_PICTURES)]
+        for name, image in zip(names, golden, strict=True):
+            save_image(image, temporary / GOLDEN / name)
+        # Of sizes of their own, so that replaying them goes through the resizer as well.
+        seen = [card.preprocess.read(temporary / GOLDEN / name) for name in names]
+        proof = np.stack([*seen, *_drawn(bare)]).astype(np.float32)
+        source = run_source(bare, proof)
+        document = {"pictures": names, "logits": source.logits[: len(names)].tolist()}
+        (temporary / GOLDEN_LOGITS).write_text(json.dumps(document))
+        remarks = _write_twin(temporary, bare, source, proof, twin)
         replace(card, files=hash_files(temporary)).save(temporary)
     return remarks
 
 
-def _write_golden(folder: Path, network: "keras.Model", card: ModelCard) -> None:
-    names = [f"{number}.png" for number in range(GOLDEN_PICTURES)]
-    for number, name in enumerate(names):
-        # Sizes of their own, so that replaying them goes through the resizer as well.
-        save_image(draw_picture(number, 96 + 16 * number, 192 - 8 * number), folder / GOLDEN / name)
-    images = np.stack([card.preprocess.read(folder / GOLDEN / name) for name in names]).astype(np.float32)
-    logits = run_source(network, images).logits
-    document = {"pictures": names, "logits": logits.tolist()}
-    (folder / GOLDEN_LOGITS).write_text(json.dumps(document))
-
-
-def _write_twin(folder: Path, network: "keras.Model", twin: bytes | None) -> list[str]:
-    keras = require("keras", "saving a model")
-    if keras.backend.backend() != "tensorflow":
-        return [f"{TWIN} was left out: it is written on the TensorFlow backend, this is {keras.backend.backend()}."]
+def _drawn(network: "keras.Model") -> list[np.ndarray]:
     height, width, channels = network.inputs[0].shape[1:]
-    drawn = [draw_picture(100 + number, height, width)[:, :, :channels] for number in range(PROOF_PICTURES)]
-    images = np.stack(drawn).astype(np.float32)
-    source = run_source(network, images)
+    return [draw_picture(100 + number, height, width)[:, :, :channels] for number in range(PROOF_PICTURES)]
+
+
+def _write_twin(
+    folder: Path, network: "keras.Model", source: Outputs, images: np.ndarray, twin: bytes | None
+) -> list[str]:
+    backend = require("keras", "saving a model").backend.backend()
+    if backend != "tensorflow":
+        return [f"{TWIN} was left out: it is written on the TensorFlow backend, this is {backend}."]
     try:
         content = twin if twin is not None else convert(network)
         difference = largest_difference(source, content, images)
@@ -87,7 +89,7 @@ def _write_twin(folder: Path, network: "keras.Model", twin: bytes | None) -> lis
         return [f"{TWIN} was left out. {error}"]
     if not difference <= TOLERANCE:
         return [
-            f"{TWIN} was left out: on {PROOF_PICTURES} drawn pictures its outputs differ from the network's by "
+            f"{TWIN} was left out: on {len(images)} drawn pictures its outputs differ from the network's by "
             f"{difference:.2g} of their size, more than {TOLERANCE}."
         ]
     (folder / TWIN).parent.mkdir()

@@ -4,8 +4,10 @@ Features are an entry of the cache (`opsin.data.array_file`). The key is a hash 
 network with its weights, of the augmentation and of the runtime, so features of other weights are never found.
 """
 
+import contextlib
+import queue
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
@@ -21,14 +23,17 @@ from opsin.data.cache import Cache, explain_no_room, make_room
 from opsin.data.store import Pixels, StoredImages
 from opsin.errors import ModelError, SavingError
 from opsin.exporters.litert import convert_outputs
+from opsin.images.reading import usable_cores
 from opsin.runtimes.litert import LiteRTNetwork
 
 if TYPE_CHECKING:
     import keras
 
 FILE = "features.bin"
-BATCH = 16
+BATCH = 8
 GPU_BATCH = 128
+MOST_SIDE_BY_SIDE = 4
+SMALL_NETWORK_BYTES = 100 * 2**20
 IN_MEMORY_BYTES = 4 * 2**30
 
 LARGEST_FLOAT16 = 60_000
@@ -42,13 +47,13 @@ class Extractor:
     """The frozen part of a network, ready to run.
 
     Args:
-        run: float32 (N, h, w, c), 0 to 255 → float32 (N, *shape).
+        runs: functions that can work side by side, each float32 (N, h, w, c), 0 to 255 → float32 (N, *shape).
         shape: of one picture's features.
         key: a hash of what it computes.
         batch_size: pictures at a time.
     """
 
-    run: Callable[[np.ndarray], np.ndarray]
+    runs: Sequence[Callable[[np.ndarray], np.ndarray]]
     shape: tuple[int, ...]
     key: str
     batch_size: int = BATCH
@@ -84,14 +89,26 @@ def make_extractor(part: "keras.Model", *, gpu: bool = False) -> Extractor:
     keras = require("keras", "computing features")
     shape = tuple(part.outputs[0].shape[1:])
     if not gpu and keras.backend.backend() == "tensorflow":
-        try:
-            network = LiteRTNetwork(convert_outputs(part))
-        except ModelError:
-            gpu = False
-        else:
-            return Extractor(lambda images: network.run(images)[0], shape, part_key(part, "litert"))
+        with contextlib.suppress(ModelError):
+            return litert_extractor(part, convert_outputs(part), output=0)
     batch = GPU_BATCH if gpu else BATCH
-    return Extractor(lambda images: np.asarray(part.predict_on_batch(images)), shape, part_key(part, "keras"), batch)
+    return Extractor([lambda images: np.asarray(part.predict_on_batch(images))], shape, part_key(part, "keras"), batch)
+
+
+def litert_extractor(part: "keras.Model", content: bytes, *, output: int) -> Extractor:
+    """Make a part of a network ready that stands in a LiteRT file already.
+
+    Args:
+        part: what it computes.
+        content: the file; it may have other outputs too.
+        output: the number of the output that is this part's.
+    """
+    cores = usable_cores()
+    # Small networks side by side are quicker than one on all cores; large ones would take too much memory.
+    count = min(cores, MOST_SIDE_BY_SIDE) if len(content) < SMALL_NETWORK_BYTES else 1
+    networks = [LiteRTNetwork(content, max(1, cores // count)) for _ in range(count)]
+    runs = [lambda images, network=network: network.run(images)[output] for network in networks]
+    return Extractor(runs, tuple(part.outputs[0].shape[1:]), part_key(part, "litert"))
 
 
 def part_key(part: "keras.Model", runtime: str) -> str:
@@ -237,28 +254,35 @@ def _write(
 def _compute(array: np.ndarray, extractor: Extractor, source: _Source, progress: Progress | None) -> dict[str, float]:
     """Fill the array; return how many seconds it took."""
     started = time.monotonic()
-    for start, images in _read_ahead(source, extractor.batch_size):
-        features = extractor.run(images)
-        if array.dtype == np.float16 and not np.abs(features).max() < LARGEST_FLOAT16:
-            raise ModelError(
-                "Expected features that float16 can hold; the network gives larger ones. Unfreeze nothing, or all "
-                "(--unfreeze-blocks)."
-            )
+    free: queue.SimpleQueue = queue.SimpleQueue()
+    for run in extractor.runs:
+        free.put(run)
+
+    def compute(start: int) -> int:
+        images = source.read(start, start + extractor.batch_size)
+        run = free.get()
+        try:
+            features = run(images)
+        finally:
+            free.put(run)
+        _require_small_enough(features, array.dtype)
         array[start : start + len(images)] = features
-        if progress is not None:
-            progress(start + len(images), len(array))
+        return start + len(images)
+
+    # One thread more than networks: it reads while they run.
+    pool = ThreadPoolExecutor(len(extractor.runs) + 1, thread_name_prefix="opsin-features")
+    try:
+        for done in pool.map(compute, range(0, len(array), extractor.batch_size)):
+            if progress is not None:
+                progress(done, len(array))
+    finally:
+        pool.shutdown(cancel_futures=True)
     return {"seconds": round(time.monotonic() - started, 3)}
 
 
-def _read_ahead(source: _Source, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield batches and where they start, each read while the one before is worked on."""
-    starts = range(0, len(source.rows), batch_size)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        ahead = None
-        for start in starts:
-            job = start, pool.submit(source.read, start, start + batch_size)
-            if ahead is not None:
-                yield ahead[0], ahead[1].result()
-            ahead = job
-        if ahead is not None:
-            yield ahead[0], ahead[1].result()
+def _require_small_enough(features: np.ndarray, dtype: np.dtype) -> None:
+    if dtype == np.float16 and not np.abs(features).max() < LARGEST_FLOAT16:
+        raise ModelError(
+            "Expected features that float16 can hold; the network gives larger ones. Unfreeze nothing, or all "
+            "(--unfreeze)."
+        )

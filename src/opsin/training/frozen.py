@@ -16,11 +16,10 @@ from opsin.features.extraction import (
     StoredFeatures,
     extract,
     extract_view,
+    litert_extractor,
     make_extractor,
-    part_key,
 )
 from opsin.features.speeds import remember_speed
-from opsin.runtimes.litert import LiteRTRuntime
 from opsin.training.backbone import Backbone
 from opsin.training.plan import gpu_count
 from opsin.training.run_folder import RunFolder
@@ -98,8 +97,7 @@ class FrozenOutputs:
         if tensor is not backbone.features or backbone.first_twin is None:
             return make_extractor(part, gpu=bool(gpu_count()))
         # The twin gives features too: one conversion serves for them and for the finished network.
-        runtime = LiteRTRuntime(backbone.first_twin)
-        return Extractor(lambda images: runtime.run(images).features, tensor.shape[1:], part_key(part, "litert"))
+        return litert_extractor(part, backbone.first_twin, output=1)
 
 
 class _Progress:
