@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -196,11 +197,13 @@ def _require_same_shape(runtime: Runtime, card: ModelCard, folder: Path) -> None
 
 
 Batch = list["np.ndarray | PictureError"]
+Given = TypeVar("Given")
+"""What a network gives for a batch."""
 
 
 def run_ahead(
-    run: Callable[[np.ndarray], Outputs], items: Iterable["np.ndarray | PictureError"], batch_size: int
-) -> Iterator[tuple[Batch, Outputs | None]]:
+    run: Callable[[np.ndarray], Given], items: Iterable["np.ndarray | PictureError"], batch_size: int
+) -> Iterator[tuple[Batch, Given | None]]:
     """Run images in batches, each while the next batch is being gathered.
 
     Args:
@@ -223,7 +226,7 @@ def run_ahead(
             yield _finished(ahead)
 
 
-def _finished(job: tuple) -> tuple[Batch, Outputs | None]:
+def _finished(job: tuple) -> tuple:
     batch, future = job
     return batch, None if future is None else future.result()
 

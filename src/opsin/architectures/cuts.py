@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Block:
     @property
     def name(self) -> str:
         """Its first and last layers with weights, as a person would point at it."""
-        weighted = [layer.name for layer in self.layers if _has_matrix(layer)]
+        weighted = [layer.name for layer in self.layers if _has_matrix(layer)] or [layer.name for layer in self.layers]
         return weighted[0] if len(weighted) == 1 else f"{weighted[0]} … {weighted[-1]}"
 
 
@@ -45,7 +46,8 @@ def find_blocks(network: keras.Model, end: keras.KerasTensor | None = None) -> t
     end = network.outputs[0] if end is None else end
     nodes = _in_order(end)
     crossings = _crossings(nodes, end)
-    ends = [place for place in _ends(nodes, crossings) if place.position < len(nodes) - 1]
+    last_kernel = max((number for number, node in enumerate(nodes) if _has_matrix(node.operation)), default=-1)
+    ends = [place for place in _ends(nodes, crossings) if place.position < last_kernel]
     starts = [crossings[0], *ends]
     stops = [place.position for place in ends] + [len(nodes) - 1]
     blocks = []
@@ -60,13 +62,18 @@ def part_before(network: keras.Model, tensor: keras.KerasTensor) -> keras.Model:
     return keras.Model(network.inputs[0], tensor, name=f"{network.name}_lower")
 
 
+def part_between(start: keras.KerasTensor, end: keras.KerasTensor) -> keras.Model:
+    """Return the part of a network from one tensor to another; layers are shared."""
+    return keras.Model(start, end, name="between")
+
+
 def part_after(network: keras.Model, tensor: keras.KerasTensor) -> keras.Model:
     """Return the part of a network from a tensor to its output; layers are shared."""
     return keras.Model(tensor, network.outputs[0], name=f"{network.name}_upper")
 
 
 def fingerprint(part: keras.Model) -> str:
-    """Return a hash of what a network computes: operations, how they are wired, weights; names do not count."""
+    """Return a hash of what a network computes: operations, how they are wired, weights; layers' names do not count."""
     digest = hashlib.sha256()
     nodes = _in_order(part.outputs[0])
     places = {id(tensor): number for number, node in enumerate(nodes) for tensor in node.output_tensors}
@@ -75,15 +82,26 @@ def fingerprint(part: keras.Model) -> str:
         said = [
             type(operation).__name__,
             _nameless(operation.get_config()),
-            [places[id(t)] for t in node.input_tensors],
+            # With what is no tensor: the 2 of `x * 2` stands here alone.
+            keras.tree.map_structure(
+                lambda one: f"tensor {places[id(one)]}" if id(one) in places else one,
+                [node.arguments.args, node.arguments.kwargs],
+            ),
         ]
-        digest.update(json.dumps(said, sort_keys=True, default=str).encode())
+        digest.update(json.dumps(said, sort_keys=True, default=_plain).encode())
     for weight in part.weights:
         digest.update(keras.ops.convert_to_numpy(weight).tobytes())
     return digest.hexdigest()
 
 
+def _plain(value: Any) -> Any:
+    # The text of a long array leaves its middle out.
+    return np.asarray(value).tolist() if hasattr(value, "__array__") else str(value)
+
+
 def _nameless(config: Any) -> Any:
+    if isinstance(config, dict) and str(config.get("class_name")).endswith("DTypePolicy"):
+        return config  # Its name is what it is.
     if isinstance(config, dict):
         return {key: _nameless(value) for key, value in config.items() if key != "name"}
     return [_nameless(value) for value in config] if isinstance(config, list | tuple) else config

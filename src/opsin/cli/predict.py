@@ -1,6 +1,5 @@
 """`opsin predict`: pictures in, class names out."""
 
-import collections
 import csv
 import glob
 import itertools
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from opsin.catalog import choose, resolve
+from opsin.cli.account import left_out, one_line
 from opsin.errors import DataError, ExitCode, PictureError, UsageError
 from opsin.runtimes import RUNTIMES
 
@@ -108,14 +108,7 @@ class _Search:
     def left_out(self) -> Iterator[str]:
         """Yield what was left out of folders so far, one line a folder, and each loss by its name."""
         for folder, skipped in self.skipped.items():
-            for one in skipped:
-                if one.lost:
-                    path = os.path.normpath(os.path.join(folder, one.path))
-                    yield f"{_one_line(path)}  error: {one.reason}."
-            reasons = collections.Counter(one.reason for one in skipped if not one.lost)
-            if reasons:
-                counts = ", ".join(f"{count:,} × {reason}" for reason, count in reasons.most_common())
-                yield f"Left out of {_one_line(folder)}: {_one_line(counts)}."
+            yield from left_out(folder, skipped)
 
     def _pictures(self, path: str | None) -> Iterator[str]:
         if path is None:
@@ -188,14 +181,10 @@ def _write_table(answers: Iterable["Answer"], top: int) -> int:
         total += 1
         if isinstance(answer, PictureError):
             failed += 1
-            print(f"{_one_line(answer.path)}  error: {_one_line(answer.reason)}", file=sys.stderr)
+            print(f"{one_line(answer.path)}  error: {one_line(answer.reason)}", file=sys.stderr)
         else:
-            best = ", ".join(f"{_one_line(label)} {probability:.1%}" for label, probability in answer.top(top))
-            print(f"{_one_line(answer.path)}  {best}")
+            best = ", ".join(f"{one_line(label)} {probability:.1%}" for label, probability in answer.top(top))
+            print(f"{one_line(answer.path)}  {best}")
     if failed:
         print(f"{failed} of {total} pictures could not be read.", file=sys.stderr)
     return failed
-
-
-def _one_line(text: str) -> str:
-    return text if text.isprintable() else repr(text)[1:-1]

@@ -1,8 +1,9 @@
 """Walking through a folder of pictures, with an account of what is left out."""
 
+import collections
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,16 @@ class Skipped:
     path: str
     reason: str
     lost: bool = False
+
+
+def count_reasons(skipped: Iterable[Skipped]) -> str:
+    """Say how many files and folders were left out for which reason, the most frequent one first.
+
+    >>> count_reasons([Skipped("a.txt", "not a picture"), Skipped("b/", "empty"), Skipped("c.txt", "not a picture")])
+    '2 × not a picture, 1 × empty'
+    """
+    counts = collections.Counter(one.reason for one in skipped)
+    return ", ".join(f"{count:,} × {reason}" for reason, count in counts.most_common())
 
 
 def natural_order(name: str) -> tuple:

@@ -181,6 +181,18 @@ def extract_view(
     return StoredFeatures(array, np.searchsorted(rows, images.rows))
 
 
+def run_on(extractor: Extractor, features: StoredFeatures) -> StoredFeatures:
+    """Return what a further part of the network makes of features, in memory: float32 (n, ...).
+
+    Args:
+        extractor: takes those features for its images.
+        features: what enters it.
+    """
+    array = np.empty((len(features), *extractor.shape), dtype=np.float32)
+    _compute(array, extractor, lambda start, stop: features.read(slice(start, stop)), None)
+    return StoredFeatures(array, np.arange(len(features)))
+
+
 @dataclass(frozen=True)
 class _Source:
     """Which pictures, in which view."""
@@ -228,7 +240,7 @@ def _obtain(
             "fewer blocks, or have fewer views (--views)."
         )
     array = np.empty(shape, dtype=dtype)
-    _compute(array, extractor, source, progress)
+    _compute(array, extractor, source.read, progress)
     return array
 
 
@@ -244,22 +256,24 @@ def _write(
         say(explain_no_room(cache, file.size, "features"))
         return None
     try:
-        file.write(lambda array: _compute(array, extractor, source, progress))
+        file.write(lambda array: _compute(array, extractor, source.read, progress))
     except SavingError as error:
         say(f"The features cannot be kept. {error}")
         return None
     return file.open(say)
 
 
-def _compute(array: np.ndarray, extractor: Extractor, source: _Source, progress: Progress | None) -> dict[str, float]:
-    """Fill the array; return how many seconds it took."""
+def _compute(
+    array: np.ndarray, extractor: Extractor, read: Callable[[int, int], np.ndarray], progress: Progress | None
+) -> dict[str, float]:
+    """Fill the array with what becomes of inputs `read(start, stop)`; return how many seconds it took."""
     started = time.monotonic()
     free: queue.SimpleQueue = queue.SimpleQueue()
     for run in extractor.runs:
         free.put(run)
 
     def compute(start: int) -> int:
-        images = source.read(start, start + extractor.batch_size)
+        images = read(start, min(start + extractor.batch_size, len(array)))
         run = free.get()
         try:
             features = run(images)

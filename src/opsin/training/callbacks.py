@@ -113,7 +113,7 @@ class Events(keras.callbacks.Callback):
 
     def _leave_if_asked(self) -> None:
         if self.stop.made:
-            self.run.emit("stopping", text="Stopping and keeping the best model; Ctrl-C again to stop at once.")
+            self.run.emit("stopping", text=self.stop.reason)
             raise StoppedByUser
 
 

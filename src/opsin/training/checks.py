@@ -9,10 +9,10 @@ from opsin.data.dataset import ImageDataset, require_learnable
 from opsin.data.splits import TRAIN, VAL
 from opsin.errors import DataError, UsageError
 from opsin.names import CONFIG, FILES
-from opsin.training.config import TrainConfig
+from opsin.training.config import AUTO, TrainConfig
 from opsin.training.run_folder import RunFolder
 
-HARMLESS = {"cache", "cache_limit_gb", "tensorboard"}
+HARMLESS = {"cache", "cache_limit_gb", "tensorboard", "offline"}
 """Settings that change nothing in what is learned."""
 
 
@@ -60,7 +60,8 @@ def require_same_run(run: RunFolder, config: TrainConfig, parts: Mapping[str, Im
     """
     before = dataclasses.asdict(TrainConfig.from_toml(run / CONFIG))
     now = dataclasses.asdict(config)
-    differing = [name for name in now if name not in HARMLESS and now[name] != before[name]]
+    # What is left open now was settled by the machine then.
+    differing = [name for name in now if name not in HARMLESS and now[name] not in (before[name], AUTO)]
     if differing:
         said = ", ".join(f"{name} (was {before[name]!r}, is {now[name]!r})" for name in differing)
         raise UsageError(f"Expected the settings that the run was started with; these differ: {said}. Start a new run.")

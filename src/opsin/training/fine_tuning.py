@@ -108,7 +108,8 @@ def fine_tune(
     backbone = frozen.backbone
     config = config.replace(learning_rate=config.fine_tune_rate, epochs=config.fine_tune_epochs)
     score = score_of(config.monitor, val_accuracy=before.val_accuracy, val_loss=before.val_loss)
-    phase = Phase(frozen.run / CHECKPOINT / PHASE, PHASE, before.history, score)
+    checkpoint = frozen.run / CHECKPOINT / f"{PHASE}-{config.architecture}-{len(blocks)}"
+    phase = Phase(checkpoint, PHASE, before.history, score)
     names = ", ".join(block.name for block in reversed(blocks[-3:])) + (", …" if len(blocks) > 3 else "")
     frozen.run.say(
         f"Fine-tuning {len(blocks)} of {len(backbone.blocks)} blocks, from the top ({names}), at a learning rate of "

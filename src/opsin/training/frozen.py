@@ -1,11 +1,12 @@
 """What the frozen part of a backbone gives for a run's pictures: computed once, as they are and in augmented views."""
 
+import functools
 import time
 from collections.abc import Mapping
 
 import keras
 
-from opsin.architectures.cuts import part_before
+from opsin.architectures.cuts import part_before, part_between
 from opsin.augmentation.augmenter import Augmenter
 from opsin.augmentation.policies import get_policy
 from opsin.data.cache import Cache
@@ -18,6 +19,7 @@ from opsin.features.extraction import (
     extract_view,
     litert_extractor,
     make_extractor,
+    run_on,
 )
 from opsin.features.speeds import remember_speed
 from opsin.training.backbone import Backbone
@@ -36,13 +38,34 @@ class FrozenOutputs:
         backbone: the network.
         stored: the decoded pictures, by part.
         run: where events go.
+        boundary: where the network will be cut for fine-tuning, if it will be: what crosses there is computed first,
+            and the features from that.
     """
 
-    def __init__(self, backbone: Backbone, stored: Mapping[str, StoredImages], run: RunFolder):
+    def __init__(
+        self,
+        backbone: Backbone,
+        stored: Mapping[str, StoredImages],
+        run: RunFolder,
+        boundary: "keras.KerasTensor | None" = None,
+    ):
         self.backbone = backbone
         self.stored = stored
         self.run = run
+        self.boundary = boundary
         self._extractors: dict[int, Extractor] = {}
+
+    def features(self) -> dict[str, StoredFeatures]:
+        """Return what enters the head, float32 (n, d), for all pictures as they are."""
+        if self.boundary is None:
+            return self.at(self.backbone.features, "float32")
+        return {part: self._onward(features) for part, features in self.at(self.boundary, "float16").items()}
+
+    def feature_views(self, count: int) -> list[StoredFeatures]:
+        """Return the same for the training pictures in `count` augmented views."""
+        if self.boundary is None:
+            return self.views_at(self.backbone.features, "float32", count)
+        return [self._onward(features) for features in self.views_at(self.boundary, "float16", count)]
 
     def at(self, tensor: keras.KerasTensor, dtype: str) -> dict[str, StoredFeatures]:
         """Return what the network up to a tensor gives for all pictures as they are.
@@ -75,6 +98,13 @@ class FrozenOutputs:
             )
             for view in range(1, count + 1)
         ]
+
+    def _onward(self, features: StoredFeatures) -> StoredFeatures:
+        return run_on(self._upper, features)
+
+    @functools.cached_property
+    def _upper(self) -> Extractor:
+        return make_extractor(part_between(self.boundary, self.backbone.features), gpu=bool(gpu_count()))
 
     @property
     def _cache(self) -> Cache:

@@ -19,19 +19,13 @@ if TYPE_CHECKING:
     from opsin.training.phases import Learned
 
 
-def judge(
-    learned: "Learned",
-    stored: Mapping[str, StoredImages],
-    *,
-    config: TrainConfig,
-    run: RunFolder,
-) -> Report:
+def judge(learned: "Learned", *, config: TrainConfig, run: RunFolder) -> Report:
     """Run the classifier on validation and test pictures; write `predictions.npz` and the report.
 
     The report is about the test pictures, or about those of validation if there are none held out. Where cached
     features have given the logits already, nothing is run again.
     """
-    classifier, history = learned.classifier, learned.history
+    classifier, history, stored = learned.classifier, learned.history, learned.stored
     judged = {part: stored[part] for part in (VAL, TEST) if len(stored[part])}
     logits = learned.logits or {part: run_stored(classifier, images).logits for part, images in judged.items()}
     if learned.out_of_fold is None:

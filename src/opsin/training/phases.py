@@ -1,75 +1,32 @@
 """The phases of a training: end to end from scratch; or a head on pretrained features, then the blocks below it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
-import keras
-import numpy as np
-
-from opsin.classifier import Classifier
 from opsin.data.splits import TRAIN, VAL
-from opsin.data.store import StoredImages
-from opsin.errors import TrainingError
 from opsin.pipeline import PlainBatches
 from opsin.training.backbone import Backbone
 from opsin.training.fine_tuning import Before, blocks_to_train, fine_tune
 from opsin.training.fit import fit, training_batches
 from opsin.training.frozen import FrozenOutputs
+from opsin.training.learned import Learned
 from opsin.training.network import in_float32
-from opsin.training.plan import Plan
-from opsin.training.run_folder import RunFolder
-from opsin.training.saving import Saver
+from opsin.training.preparing import Begun
+from opsin.training.search import deadline_of, search
 from opsin.training.stopping import StopRequest
-from opsin.training.transfer import Headed, fit_head
+from opsin.training.transfer import fit_head, keep_head
 
 
-@dataclass(frozen=True)
-class Begun:
-    """What stands when learning can begin.
-
-    Args:
-        plan: settings, recipe and weights.
-        network: what is to be trained: a compiled network from scratch, or a backbone.
-        stored: the decoded pictures, by part.
-        class_weights: float (k,).
-        run: the run folder.
-        saver: writes the classifier.
-    """
-
-    plan: Plan
-    network: "keras.Model | Backbone"
-    stored: Mapping[str, StoredImages]
-    class_weights: np.ndarray
-    run: RunFolder
-    saver: Saver
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What came of it.
+def learn(begun: Begun, stop: StopRequest, started: float) -> Learned:
+    """Train what has begun to its end, until its budget is used up, or until the user stops it.
 
     Args:
-        classifier: the best network, saved and opened; None if there is none yet.
-        history: a row for each epoch, and for a head that was solved.
-        completed: False if the user stopped it.
-        error: why it could not go on; None if it could.
-        logits: float32 (n, k) of the classifier for validation and test pictures, by part; None if they have to be
-            computed.
-        out_of_fold: the same of training pictures, by networks that had not seen them; None if there are none.
+        begun: what stands.
+        stop: is looked at after each step.
+        started: when the budget began, as `time.monotonic()` has it.
     """
-
-    classifier: Classifier | None
-    history: list[dict[str, Any]]
-    completed: bool
-    error: TrainingError | None = None
-    logits: Mapping[str, np.ndarray] | None = None
-    out_of_fold: np.ndarray | None = None
-
-
-def learn(begun: Begun, stop: StopRequest) -> Learned:
-    """Train what has begun to its end, or until the user stops it."""
-    return _transfer(begun, stop) if isinstance(begun.network, Backbone) else _train_from_scratch(begun, stop)
+    if isinstance(begun.network, Backbone):
+        return _transfer(begun, stop) if begun.plan.config.budget is None else search(begun, stop, started)
+    return _train_from_scratch(begun, deadline_of(begun, stop, started))
 
 
 def _train_from_scratch(begun: Begun, stop: StopRequest) -> Learned:
@@ -80,15 +37,17 @@ def _train_from_scratch(begun: Begun, stop: StopRequest) -> Learned:
     classifier = None
     if fitted.state.best_epoch:
         classifier = begun.saver.save(in_float32(begun.network, begun.plan, len(begun.class_weights)))
-    return Learned(classifier, fitted.state.history, fitted.completed, fitted.error)
+    completed = fitted.completed or (classifier is not None and not stop.by_user)
+    return Learned(classifier, fitted.state.history, begun.stored, completed, fitted.error)
 
 
 def _transfer(begun: Begun, stop: StopRequest) -> Learned:
     config, backbone = begun.plan.config, begun.network
-    frozen = FrozenOutputs(backbone, begun.stored, begun.run)
-    headed = fit_head(frozen, begun.class_weights, config, stop)
-    learned = _keep_head(begun, headed)
     blocks = blocks_to_train(backbone, config)
+    boundary = blocks[0].start if 0 < len(blocks) < len(backbone.blocks) else None
+    frozen = FrozenOutputs(backbone, begun.stored, begun.run, boundary)
+    headed = fit_head(frozen, begun.class_weights, config, stop)
+    learned = keep_head(begun, headed)
     if not blocks or learned.error is not None or not learned.completed or stop.made:
         return learned
     before = Before(headed.history, headed.val_accuracy, headed.val_loss)
@@ -97,16 +56,6 @@ def _transfer(begun: Begun, stop: StopRequest) -> Learned:
     if not fitted.state.best_epoch:
         if fitted.completed:
             begun.run.say("No epoch of fine-tuning was better on the validation pictures: the head alone is kept.")
-        return Learned(learned.classifier, history, fitted.completed, fitted.error, learned.logits, learned.out_of_fold)
+        return replace(learned, history=history, completed=fitted.completed, error=fitted.error)
     classifier = begun.saver.save(backbone.network, fine_tuned=[layer.name for b in blocks for layer in b.layers])
-    return Learned(classifier, history, fitted.completed, fitted.error)
-
-
-def _keep_head(begun: Begun, headed: Headed) -> Learned:
-    fitted, backbone = headed.fitted, begun.network
-    if fitted is not None and not fitted.state.best_epoch:
-        return Learned(None, headed.history, fitted.completed, fitted.error)
-    classifier = begun.saver.save(backbone.network, twin=backbone.twin())
-    if fitted is not None:
-        return Learned(classifier, headed.history, fitted.completed, fitted.error)
-    return Learned(classifier, headed.history, True, None, headed.logits, headed.out_of_fold)
+    return Learned(classifier, history, begun.stored, fitted.completed, fitted.error)

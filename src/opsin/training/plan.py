@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opsin.architectures import ARCHITECTURES, check_network
-from opsin.architectures.weight_files import IMAGENET, NONE, architectures_of, resolve_weights
+from opsin.architectures.figures import PARAMETERS_AND_MULTIPLY_ADDS
+from opsin.architectures.weight_files import IMAGENET, NONE, architectures_of, keras_folder, resolve_weights
 from opsin.catalog import require
 from opsin.data.dataset import ImageDataset
 from opsin.errors import DataError, PictureError, UsageError
@@ -94,6 +95,13 @@ def _refuse_transfer(config: TrainConfig) -> None:
             )
 
 
+def settings_of(plan: Plan, config: TrainConfig) -> TrainConfig:
+    """Return the settings that a run is known by: the plan's, but under a budget what is searched for stays open."""
+    if config.budget is None:
+        return plan.config
+    return plan.config.replace(architecture=config.architecture, image_size=config.image_size)
+
+
 def weigh_classes(config: TrainConfig, train: ImageDataset) -> np.ndarray:
     """Return the weight of each class in the loss, float64 (k,); 1 on average over the pictures.
 
@@ -141,6 +149,11 @@ def _decide_network(config: TrainConfig, train: ImageDataset) -> TrainConfig:
 
 def _choose_architecture(config: TrainConfig, median_side: int) -> str:
     weights = config.weights
+    if config.budget is not None and weights != NONE:
+        at_hand = architectures_at_hand(config)
+        if at_hand:
+            # A first classifier within seconds; larger ones have their turn after it.
+            return min(at_hand, key=lambda name: PARAMETERS_AND_MULTIPLY_ADDS[name][1])
     if weights == NONE or (weights == AUTO and median_side <= SMALL_PICTURE):
         return FROM_SCRATCH
     if weights in (AUTO, IMAGENET):
@@ -151,6 +164,13 @@ def _choose_architecture(config: TrainConfig, median_side: int) -> str:
             f"Expected an architecture for the weights {weights!r}; their name does not say it. Give it with --arch."
         )
     return PRETRAINED_FIRST if PRETRAINED_FIRST in fitting else fitting[0]
+
+
+def architectures_at_hand(config: TrainConfig) -> list[str]:
+    """Return the architectures whose pretrained weights are on this machine."""
+    published = config.weights in (AUTO, IMAGENET)
+    found = architectures_of(keras_folder() if published else config.weights, ARCHITECTURES)
+    return [name for name in found if ARCHITECTURES[name].published or not published]
 
 
 def _follow_model(config: TrainConfig, model: "keras.Model") -> TrainConfig:

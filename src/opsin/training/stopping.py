@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -14,8 +15,15 @@ class StoppedByUser(Exception):  # noqa: N818 - no error, a way out of Keras's l
 class StopRequest:
     """Turns the first Ctrl-C (or SIGTERM) into a request to stop; the second Ctrl-C stops at once."""
 
+    reason = "Stopping and keeping the best model; Ctrl-C again to stop at once."
+
     def __init__(self):
         self.made = False
+
+    @property
+    def by_user(self) -> bool:
+        """Whether the user asked for it."""
+        return self.made
 
     @contextlib.contextmanager
     def listening(self) -> Iterator["StopRequest"]:
@@ -35,3 +43,28 @@ class StopRequest:
         # Nothing more: whatever was interrupted here may be in the middle of writing or drawing.
         self.made = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Deadline:
+    """A request to stop that is made when time is up, or when the user makes one.
+
+    Args:
+        stop: the user's.
+        at: when time is up, as `time.monotonic()` has it.
+    """
+
+    reason = "The budget is used up; keeping the best model."
+
+    def __init__(self, stop: StopRequest, at: float):
+        self.stop = stop
+        self.at = at
+
+    @property
+    def made(self) -> bool:
+        """Whether to stop."""
+        return self.stop.made or time.monotonic() > self.at
+
+    @property
+    def by_user(self) -> bool:
+        """Whether the user asked for it."""
+        return self.stop.made

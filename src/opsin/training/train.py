@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from opsin.architectures.summary import summarize
-from opsin.augmentation.policies import describe, get_policy
 from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TEST, TRAIN, VAL
@@ -15,9 +13,10 @@ from opsin.evaluation.report import Report
 from opsin.names import CONFIG
 from opsin.training.checks import require_same_run, require_trainable
 from opsin.training.config import TrainConfig
-from opsin.training.decoding import Decoding, lost_pictures
+from opsin.training.decoding import lost_pictures
 from opsin.training.judging import judge
-from opsin.training.plan import Plan, make_plan, settle_precision, weigh_classes
+from opsin.training.plan import make_plan, settings_of
+from opsin.training.preparing import Begun, prepare
 from opsin.training.progress import TerminalProgress
 from opsin.training.run_folder import RunFolder, free_path
 from opsin.training.stopping import StopRequest
@@ -25,7 +24,7 @@ from opsin.training.stopping import StopRequest
 if TYPE_CHECKING:
     import keras
 
-    from opsin.training.phases import Begun, Learned
+    from opsin.training.phases import Learned
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,13 @@ def train(
     from opsin.training.phases import learn
 
     with StopRequest().listening() as stop:
-        learned = learn(begun, stop)
+        learned = learn(begun, stop, started)
     config = begun.plan.config
     run.write_environment(seconds=round(time.monotonic() - started, 1), seed=config.seed, data=str(train.root))
     if learned.error is not None:
         _raise(learned, run)
     completed = learned.completed and not stop.made
-    report = judge(learned, begun.stored, config=config, run=run) if completed else None
+    report = judge(learned, config=config, run=run) if completed else None
     if completed:
         run.remove_checkpoint()
     run.emit("run_finished", completed=completed, folder=str(run.path), seconds=round(time.monotonic() - started, 1))
@@ -104,30 +103,16 @@ def train(
 
 def _begin(
     parts: dict[str, ImageDataset], config: TrainConfig | None, model: "keras.Model | None", run: RunFolder
-) -> "Begun":
+) -> Begun:
     config = config or (TrainConfig() if run.fresh else TrainConfig.from_toml(run / CONFIG))
     require_trainable(parts, config)
     plan = make_plan(config, parts[TRAIN], model)
+    if not run.fresh:
+        require_same_run(run, settings_of(plan, config), parts)
     _say_what_begins(parts, run)
-    # Loading Keras and building the network takes one core and seconds: the others decode meanwhile.
-    with Decoding(parts, plan, run) as decoding:
-        from opsin.training.backbone import Backbone
-        from opsin.training.network import make_network
-        from opsin.training.phases import Begun
-        from opsin.training.saving import Saver
-
-        plan = settle_precision(plan)
-        if not run.fresh:
-            require_same_run(run, plan.config, parts)
-        class_count = len(parts[TRAIN].class_names)
-        network = Backbone(plan, class_count, run.say) if plan.weights else make_network(plan, class_count, model)
-        _say_what_is_trained(plan, network.network if plan.weights else network, run)
-        stored = decoding.result()
-    plan.config.save_toml(run / CONFIG)
-    weights = weigh_classes(plan.config, stored[TRAIN].dataset)
-    if weights.max() > weights.min():
-        run.say("The classes are imbalanced: rare ones weigh more in the loss (--class-weights).")
-    return Begun(plan, network, stored, weights, run, Saver(plan, parts[TRAIN], run))
+    begun = prepare(plan, parts, run, settings=config, model=model)
+    settings_of(begun.plan, config).save_toml(run / CONFIG)
+    return begun
 
 
 def _raise(learned: "Learned", run: RunFolder) -> NoReturn:
@@ -152,17 +137,4 @@ def _say_what_begins(parts: dict[str, ImageDataset], run: RunFolder) -> None:
         fingerprint=parts[TRAIN].fingerprint,
         skipped=len(parts[TRAIN].skipped),
         skipped_first=[f"{skipped.path}: {skipped.reason}" for skipped in parts[TRAIN].skipped[:3]],
-    )
-
-
-def _say_what_is_trained(plan: Plan, network: "keras.Model", run: RunFolder) -> None:
-    config, summary = plan.config, summarize(network)
-    run.emit(
-        "network_built",
-        name=network.name,
-        weights=config.weights,
-        input_shape=list(plan.preprocess.shape),
-        parameters=summary.parameters,
-        multiply_adds=summary.multiply_adds,
-        augmentation=f"{config.augment} ({describe(get_policy(config.augment), config.color)})",
     )

@@ -1,5 +1,6 @@
 """Transfer learning: features once, a head on them, and the top of the network where that is asked for."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,9 @@ from opsin.training.feature_batches import FeatureBatches, PlainFeatureBatches
 from opsin.training.fit import Fitted, Phase, fit
 from opsin.training.frozen import FrozenOutputs
 from opsin.training.heads import HeadData, mean_log_loss, solve_head
+from opsin.training.learned import Learned
 from opsin.training.network import compile_network
+from opsin.training.preparing import Begun
 from opsin.training.stopping import StopRequest
 
 PHASE = "head"
@@ -30,6 +33,8 @@ class Headed:
         history: a row for the head that was solved, or one for each epoch that it was trained.
         val_accuracy: the share of the validation pictures that it has right.
         val_loss: its cross-entropy on them, in nats.
+        held_out_loss: the same on all pictures that took no part in solving, each in its turn; `val_loss` where there
+            are only those of validation.
         logits: float32 (n, k), of each part's pictures; None for a head that was trained.
         out_of_fold: float32 (n, k), logits of the training pictures by heads that had not seen them; None if there are
             none.
@@ -39,6 +44,7 @@ class Headed:
     history: list[dict[str, Any]]
     val_accuracy: float
     val_loss: float
+    held_out_loss: float
     logits: dict[str, np.ndarray] | None = None
     out_of_fold: np.ndarray | None = None
     fitted: Fitted | None = None
@@ -59,8 +65,8 @@ def fit_head(frozen: FrozenOutputs, class_weights: np.ndarray, config: TrainConf
 
 def _solve(frozen: FrozenOutputs, class_weights: np.ndarray, config: TrainConfig, stop: StopRequest) -> Headed:
     started = time.monotonic()
-    features = {part: stored.read() for part, stored in frozen.at(frozen.backbone.features, "float32").items()}
-    views = [view.read() for view in frozen.views_at(frozen.backbone.features, "float32", config.views)]
+    features = {part: stored.read() for part, stored in frozen.features().items()}
+    views = [view.read() for view in frozen.feature_views(config.views)]
     labels = {part: images.dataset.labels for part, images in frozen.stored.items()}
     groups = frozen.stored[TRAIN].dataset.groups
     data = HeadData(
@@ -93,14 +99,15 @@ def _solve(frozen: FrozenOutputs, class_weights: np.ndarray, config: TrainConfig
         "left out in turn."
     )
     judged_parts = {part: logits[part] for part in logits if part != TRAIN}
-    return Headed([row], row["val_accuracy"], row["val_loss"], judged_parts, head.out_of_fold)
+    held_out = np.average([head.log_loss, losses[VAL]], weights=[head.judged, len(labels[VAL])])
+    return Headed([row], row["val_accuracy"], row["val_loss"], float(held_out), judged_parts, head.out_of_fold)
 
 
 def _train(frozen: FrozenOutputs, class_weights: np.ndarray, config: TrainConfig, stop: StopRequest) -> Headed:
-    stored = frozen.at(frozen.backbone.features, "float32")
+    stored = frozen.features()
     labels = {part: images.dataset.labels for part, images in frozen.stored.items()}
     batches = FeatureBatches(
-        [stored[TRAIN], *frozen.views_at(frozen.backbone.features, "float32", config.views)],
+        [stored[TRAIN], *frozen.feature_views(config.views)],
         labels[TRAIN],
         class_weights=class_weights,
         batch_size=config.batch_size,
@@ -112,6 +119,17 @@ def _train(frozen: FrozenOutputs, class_weights: np.ndarray, config: TrainConfig
     phase = Phase(frozen.run / CHECKPOINT / PHASE, PHASE)
     fitted = fit(head, batches, val, config=config, run=frozen.run, stop=stop, phase=phase)
     if not fitted.state.best_epoch:
-        return Headed(fitted.state.history, 0.0, float("inf"), fitted=fitted)
+        return Headed(fitted.state.history, 0.0, math.inf, math.inf, fitted=fitted)
     best = fitted.state.history[fitted.state.best_epoch - 1]
-    return Headed(fitted.state.history, best["val_accuracy"], best["val_loss"], fitted=fitted)
+    loss = best["val_loss"]
+    return Headed(fitted.state.history, best["val_accuracy"], loss, loss, fitted=fitted)
+
+
+def keep_head(begun: Begun, headed: Headed) -> Learned:
+    """Save the network with its new head, at once; nothing is saved of a head whose training never got anywhere."""
+    fitted, backbone = headed.fitted, begun.network
+    if fitted is None:
+        classifier = begun.saver.save(backbone.network, twin=backbone.twin())
+        return Learned(classifier, headed.history, begun.stored, logits=headed.logits, out_of_fold=headed.out_of_fold)
+    classifier = begun.saver.save(backbone.network) if fitted.state.best_epoch else None
+    return Learned(classifier, headed.history, begun.stored, fitted.completed, fitted.error)

@@ -1,0 +1,95 @@
+"""What stands when learning can begin: the network, the decoded pictures, the weights of the classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from opsin.architectures.summary import summarize
+from opsin.augmentation.policies import describe, get_policy
+from opsin.data.dataset import ImageDataset
+from opsin.data.splits import TRAIN
+from opsin.data.store import StoredImages
+from opsin.training.config import TrainConfig
+from opsin.training.decoding import Decoding
+from opsin.training.plan import Plan, settle_precision, weigh_classes
+from opsin.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import keras
+
+    from opsin.training.backbone import Backbone
+    from opsin.training.saving import Saver
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What stands when learning can begin.
+
+    Args:
+        plan: settings, recipe and weights.
+        settings: what the user left open and what not.
+        network: what is to be trained: a compiled network from scratch, or a backbone.
+        parts: the data sets, by part.
+        stored: their decoded pictures.
+        class_weights: float (k,).
+        run: the run folder.
+        saver: writes the classifier.
+    """
+
+    plan: Plan
+    settings: TrainConfig
+    network: "keras.Model | Backbone"
+    parts: Mapping[str, ImageDataset]
+    stored: Mapping[str, StoredImages]
+    class_weights: np.ndarray
+    run: RunFolder
+    saver: "Saver"
+
+
+def prepare(
+    plan: Plan,
+    parts: Mapping[str, ImageDataset],
+    run: RunFolder,
+    *,
+    settings: TrainConfig,
+    model: "keras.Model | None" = None,
+) -> Begun:
+    """Build the network that a plan names, and decode the pictures meanwhile.
+
+    Args:
+        plan: settings, recipe and weights.
+        parts: the data sets, by part.
+        run: where events go.
+        settings: what the plan was made from, some of it `auto` or None.
+        model: the user's own network.
+    """
+    # Loading Keras and building the network takes one core and seconds: the others decode.
+    with Decoding(parts, plan, run) as decoding:
+        from opsin.training.backbone import Backbone
+        from opsin.training.network import make_network
+        from opsin.training.saving import Saver
+
+        plan = settle_precision(plan)
+        class_count = len(parts[TRAIN].class_names)
+        network = Backbone(plan, class_count, run.say) if plan.weights else make_network(plan, class_count, model)
+        _say_what_is_trained(plan, network.network if plan.weights else network, run)
+        stored = decoding.result()
+    weights = weigh_classes(plan.config, stored[TRAIN].dataset)
+    if weights.max() > weights.min():
+        run.say("The classes are imbalanced: rare ones weigh more in the loss (--class-weights).")
+    return Begun(plan, settings, network, parts, stored, weights, run, Saver(plan, parts[TRAIN], run))
+
+
+def _say_what_is_trained(plan: Plan, network: "keras.Model", run: RunFolder) -> None:
+    config, summary = plan.config, summarize(network)
+    run.emit(
+        "network_built",
+        name=network.name,
+        weights=config.weights,
+        input_shape=list(plan.preprocess.shape),
+        parameters=summary.parameters,
+        multiply_adds=summary.multiply_adds,
+        augmentation=f"{config.augment} ({describe(get_policy(config.augment), config.color)})",
+    )

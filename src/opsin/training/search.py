@@ -1,0 +1,268 @@
+"""`--budget`: a classifier within seconds, and a better one for as long as there is time, each step judged and said."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from opsin.architectures import ARCHITECTURES
+from opsin.architectures.cuts import Block
+from opsin.architectures.figures import PARAMETERS_AND_MULTIPLY_ADDS
+from opsin.data.splits import TRAIN, VAL
+from opsin.errors import OpsinError
+from opsin.evaluation.intervals import estimate
+from opsin.evaluation.wording import interval, percent
+from opsin.features.speeds import recall_speed
+from opsin.training.config import AUTO, TrainConfig, seconds_of
+from opsin.training.fine_tuning import Before, fine_tune
+from opsin.training.frozen import FrozenOutputs
+from opsin.training.learned import Learned
+from opsin.training.plan import architectures_at_hand, make_plan
+from opsin.training.preparing import Begun, prepare
+from opsin.training.stopping import Deadline, StopRequest
+from opsin.training.transfer import Headed, fit_head, keep_head
+
+SLOWEST_GUESS = 20.0
+"""Pictures a second, where nothing was ever measured."""
+
+REPORT_SECONDS = 3.0
+LEAST_EPOCHS = 3
+MOST_VIEWS = 4
+PATIENCE = 5
+
+FAILURES = 2
+"""So many larger backbones, or further blocks, in a row that were not better end their turn."""
+
+
+def deadline_of(begun: Begun, stop: StopRequest, started: float) -> "StopRequest | Deadline":
+    """Return when to stop learning, so that what is left of the budget suffices for saving and the report."""
+    budget = begun.plan.config.budget
+    if budget is None:
+        return stop
+    seconds = seconds_of(budget)
+    return Deadline(stop, started + max(0.0, seconds - max(2 * REPORT_SECONDS, 0.05 * seconds)))
+
+
+def search(begun: Begun, stop: StopRequest, started: float) -> Learned:
+    """Try what the budget allows, from the cheapest on; keep the best on validation, which is on the disk at all times.
+
+    First a linear head on the features of the smallest backbone that is at hand. Then larger backbones; then the top
+    blocks of the best one, one after the other. Each step is begun only if it is expected to fit.
+
+    Args:
+        begun: what stands, with the smallest backbone.
+        stop: is looked at after each step.
+        started: when the budget began, as `time.monotonic()` has it.
+    """
+    running = _Search(begun, stop, started + seconds_of(begun.plan.config.budget))
+    running.begin()
+    running.try_larger_backbones()
+    running.try_fine_tuning()
+    return running.finish()
+
+
+@dataclass
+class _Standing:
+    """A network and how good it is on validation."""
+
+    begun: Begun
+    frozen: FrozenOutputs
+    headed: Headed
+    learned: Learned
+    val_loss: float
+    val_accuracy: float
+
+
+@dataclass
+class _Search:
+    first: Begun
+    stop: StopRequest
+    end: float
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    best: _Standing | None = None
+    overhead: float = 0.0
+    """Seconds that a backbone takes beside its features: building, converting, the head, saving."""
+    saving: float = 0.0
+    """Seconds that saving takes."""
+    _last_was_better: bool = False
+
+    def begin(self) -> None:
+        """A classifier as soon as can be, whatever the budget."""
+        began = time.monotonic()
+        left = self.end - began
+        self._try_head(self.first)
+        took = time.monotonic() - began
+        if took > left:
+            self._say(
+                f"The budget was too short: a first classifier takes about {took:.0f} s here, and {max(left, 0):.0f} s "
+                "were left when everything was loaded."
+            )
+        self.overhead = max(1.0, took - self._pictures() / self._speed(self.first.plan.config.architecture))
+
+    def try_larger_backbones(self) -> None:
+        """Backbones that cost more and are known to be better, from the cheapest on."""
+        config = self.first.plan.config
+        wanted = self.first.settings
+        if wanted.architecture != AUTO:
+            return
+        failures = 0
+        for name in self._larger(architectures_at_hand(config)):
+            cost = self.overhead + self._pictures() / self._speed(name)
+            if not self._afford(f"{name} with a linear head", cost):
+                break
+            try:
+                better = self._try_head(self._prepare(wanted.replace(architecture=name)))
+            except OpsinError as error:
+                self._say(f"{name} is left out: {error}")
+                continue
+            failures = 0 if better else failures + 1
+            if failures == FAILURES or self.stop.made:
+                break
+
+    def try_fine_tuning(self) -> None:
+        """The top blocks of the best backbone, one more each time."""
+        blocks = self.best.frozen.backbone.blocks
+        failures = 0
+        for count in range(1, len(blocks)):
+            if failures == FAILURES or self.stop.made or not self._try_blocks(blocks[-count:]):
+                break
+            failures = 0 if self._last_was_better else failures + 1
+
+    def finish(self) -> Learned:
+        """Return the best, with what was tried as its history."""
+        self.first.run.write_history(self.rows)
+        learned = self.best.learned
+        completed = not self.stop.made
+        return Learned(
+            learned.classifier,
+            self.rows,
+            learned.stored,
+            completed,
+            learned.error,
+            learned.logits,
+            learned.out_of_fold,
+        )
+
+    def _try_head(self, begun: Begun) -> bool:
+        began = time.monotonic()
+        config, name = begun.plan.config, begun.plan.config.architecture
+        frozen = FrozenOutputs(begun.network, begun.stored, begun.run)
+        headed = fit_head(frozen, begun.class_weights, config, self.stop)
+        self.rows += [{**row, "architecture": name, "blocks": 0} for row in headed.history]
+        better = self.best is None or headed.held_out_loss < self.best.headed.held_out_loss
+        if better:
+            saving = time.monotonic()
+            learned = keep_head(begun, headed)
+            self.saving = time.monotonic() - saving
+            self.best = _Standing(begun, frozen, headed, learned, headed.val_loss, headed.val_accuracy)
+        self._report(f"{name}, {config.head} head", headed.val_accuracy, headed.val_loss, began, better)
+        return better
+
+    def _try_blocks(self, blocks: Sequence[Block]) -> bool:
+        """Train some blocks if there is time; return whether there was."""
+        best, name = self.best, self.best.begun.plan.config.architecture
+        train = len(best.begun.stored[TRAIN])
+        speed = self._speed(name)
+        config = best.begun.plan.config
+        views = MOST_VIEWS if config.views in (None, 0) else config.views
+        # An epoch runs the top forward and back, which costs about as much as the whole network forward.
+        epoch = train / speed
+        fixed = 2 * self.overhead + self._pictures() / speed
+        left = self.end - time.monotonic() - self._reserve()
+        while views > 1 and fixed + views * epoch + LEAST_EPOCHS * epoch > left:
+            views -= 1
+        epochs = min(config.fine_tune_epochs, int((left - fixed - views * epoch) / epoch))
+        what = f"{name}, top {len(blocks)} blocks trained" if len(blocks) > 1 else f"{name}, top block trained"
+        cost = fixed + (views + max(epochs, LEAST_EPOCHS)) * epoch
+        if not self._afford(f"{what} for up to {max(epochs, LEAST_EPOCHS)} epochs on {views} views", cost):
+            return False
+        began = time.monotonic()
+        before = Before(self.rows, best.val_accuracy, best.val_loss)
+        settings = config.replace(views=views, fine_tune_epochs=epochs, monitor="val_loss", patience=PATIENCE)
+        deadline = Deadline(self.stop, self.end - self._reserve())
+        fitted = fine_tune(best.frozen, blocks, best.begun.class_weights, before=before, config=settings, stop=deadline)
+        rows = fitted.state.history
+        self.rows += [{**row, "architecture": name, "blocks": len(blocks)} for row in rows]
+        self._last_was_better = bool(fitted.state.best_epoch)
+        judged = best
+        if self._last_was_better:
+            layers = [layer.name for block in blocks for layer in block.layers]
+            classifier = best.begun.saver.save(best.frozen.backbone.network, fine_tuned=layers)
+            row = rows[fitted.state.best_epoch - 1]
+            learned = Learned(classifier, self.rows, best.begun.stored)
+            self.best = judged = _Standing(
+                best.begun, best.frozen, best.headed, learned, row["val_loss"], row["val_accuracy"]
+            )
+        elif rows:
+            row = min(rows, key=lambda one: one["val_loss"])
+            judged = _Standing(best.begun, best.frozen, best.headed, best.learned, row["val_loss"], row["val_accuracy"])
+        self._report(what, judged.val_accuracy, judged.val_loss, began, self._last_was_better)
+        return True
+
+    def _prepare(self, settings: TrainConfig) -> Begun:
+        plan = make_plan(settings, self.first.parts[TRAIN])
+        return prepare(plan, self.first.parts, self.first.run, settings=settings)
+
+    def _larger(self, names: Sequence[str]) -> list[str]:
+        """Return the backbones that cost more than the first and are known to be better than all before, by cost."""
+        chosen, top1 = [], ARCHITECTURES[self.first.plan.config.architecture].top1 or 0.0
+        for name in sorted(names, key=_cost):
+            if _cost(name) > _cost(self.first.plan.config.architecture) and (ARCHITECTURES[name].top1 or 1.0) > top1:
+                chosen.append(name)
+                top1 = ARCHITECTURES[name].top1 or top1
+        return chosen
+
+    def _afford(self, what: str, cost: float) -> bool:
+        left = self.end - time.monotonic() - self._reserve()
+        if cost > left or self.stop.made:
+            self._say(f"Not tried: {what}, about {cost:.0f} s; {max(left, 0):.0f} s are left.")
+            return False
+        self._say(f"Next: {what}, about {cost:.0f} s of the {left:.0f} s that are left.")
+        return True
+
+    def _reserve(self) -> float:
+        """Return the seconds that saving a trained network, judging it and the report will take."""
+        stored = self.best.begun.stored
+        judged = sum(len(images) for part, images in stored.items() if part != TRAIN)
+        return (
+            self.overhead
+            + self.saving
+            + judged / self._speed(self.best.begun.plan.config.architecture)
+            + REPORT_SECONDS
+        )
+
+    def _speed(self, name: str) -> float:
+        """Return how many pictures a second a backbone takes: measured, or guessed from one that was."""
+        side = self.first.settings.image_size or ARCHITECTURES[name].image_size
+        known = recall_speed(name, side)
+        if known is not None:
+            return known
+        first = self.first.plan
+        measured = recall_speed(first.config.architecture, first.preprocess.shape[0]) or SLOWEST_GUESS
+        return measured * _cost(first.config.architecture) / _cost(name)
+
+    def _pictures(self) -> int:
+        return sum(len(images) for images in self.first.stored.values())
+
+    def _report(self, what: str, accuracy: float, loss: float, began: float, better: bool) -> None:
+        count = len(self.first.stored[VAL])
+        judged = estimate(round(accuracy * count), count)
+        kept = (
+            "The best so far, saved."
+            if better
+            else f"Not better than what there is (val loss {self.best.val_loss:.3f})."
+        )
+        self._say(
+            f"Tried {what}: val accuracy {percent(accuracy)} ({interval(judged)}), val loss {loss:.3f}, "
+            f"{time.monotonic() - began:.0f} s. {kept}"
+        )
+        self.first.run.write_history(self.rows)
+
+    def _say(self, text: str) -> None:
+        self.first.run.say(text)
+
+
+def _cost(name: str) -> float:
+    return float(np.maximum(1, PARAMETERS_AND_MULTIPLY_ADDS[name][1]))
