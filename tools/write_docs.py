@@ -79,7 +79,10 @@ def option_row(parameter: inspect.Parameter) -> str | None:
         return None
     flag = (info.param_decls or ["--" + parameter.name.replace("_", "-")])[0]
     default = info.default
-    shown = "" if default is None or default is False else f"`{default}`".replace("True", "yes")
+    if default is ...:
+        shown = "must be given"
+    else:
+        shown = "" if default is None or default is False else f"`{default}`".replace("True", "yes")
     return f"| `{flag}` | {shown} | {plain(info.help)} |"
 
 

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Classifier": "opsin.classifier",
+    "FeatureIndex": "opsin.features.index",
     "ImageDataset": "opsin.data.dataset",
     "OpsinError": "opsin.errors",
     "Prediction": "opsin.classifier",
@@ -19,6 +20,7 @@ _PUBLIC = {
     "TrainConfig": "opsin.training.config",
     "TrainingRun": "opsin.training.train",
     "build_network": "opsin.architectures",
+    "embed": "opsin.features.embedding",
     "evaluate": "opsin.evaluation.evaluate",
     "train": "opsin.training.train",
 }

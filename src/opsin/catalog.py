@@ -23,6 +23,7 @@ EXTRAS = {
     "sklearn": "analysis",
     "threadpoolctl": "analysis",
     "matplotlib": "analysis",
+    "pyarrow": "parquet",
 }
 
 

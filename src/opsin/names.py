@@ -11,6 +11,7 @@ REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"
 CHECKPOINT = "checkpoint"
 TENSORBOARD = "tensorboard"
+RATE_CHART = "learning_rate.png"
 
 # In the model folder.
 CARD = "opsin.json"

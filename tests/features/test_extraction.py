@@ -90,7 +90,7 @@ def backbone():
     keras.utils.set_random_seed(3)
     image = keras.Input((SIDE, SIDE, 3), name="image")
     x = keras.layers.Rescaling(1 / 255)(image)
-    x = keras.layers.Conv2D(5, 3, activation="relu", name="conv")(x)
+    x = keras.layers.Conv2D(5, 3, activation="elu", name="conv")(x)
     x = keras.layers.GlobalAveragePooling2D(name="features")(x)
     return keras.Model(image, keras.layers.Dense(3, name="logits")(x))
 

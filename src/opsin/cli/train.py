@@ -26,6 +26,8 @@ EXAMPLES = (
     "opsin train photos/ --augment strong --preview-augment augmented.png",
 )
 
+RATES = ("learning_rate", "fine_tune_rate")
+FIND = "find"
 NETWORK, TRANSFER, LEARNING, DATA = "Network and pictures", "Pretrained weights", "Learning", "Data and machine"
 
 
@@ -57,8 +59,8 @@ def train(
         None, help="The same, as a number of whole blocks.", rich_help_panel=TRANSFER
     ),
     fine_tune_epochs: int = typer.Option(10, help="The most epochs of that training.", rich_help_panel=TRANSFER),
-    fine_tune_rate: float | None = typer.Option(
-        None, help="Its learning rate; default: a tenth of the one from scratch.", rich_help_panel=TRANSFER
+    fine_tune_rate: str | None = typer.Option(
+        None, help="Its learning rate; find; default: a tenth of the one from scratch.", rich_help_panel=TRANSFER
     ),
     layer_decay: float = typer.Option(
         1.0, help="The rate of each block further down, as a fraction.", rich_help_panel=TRANSFER
@@ -88,8 +90,12 @@ def train(
     epochs: int = typer.Option(30, help="The most epochs.", rich_help_panel=LEARNING),
     batch_size: int = typer.Option(64, help="Pictures a step.", rich_help_panel=LEARNING),
     optimizer: str = typer.Option("adamw", help="adam, adamw or sgd-nesterov.", rich_help_panel=LEARNING),
-    learning_rate: float | None = typer.Option(
-        None, help="Its highest value; default: what suits the optimizer.", rich_help_panel=LEARNING
+    learning_rate: str | None = typer.Option(
+        None,
+        "--learning-rate",
+        "--lr",
+        help="Its highest value; find: what a short trial says; default: what suits the optimizer.",
+        rich_help_panel=LEARNING,
     ),
     weight_decay: float = typer.Option(
         0.0001, help="Decoupled weight decay (not with adam).", rich_help_panel=LEARNING
@@ -166,7 +172,17 @@ def _given(context: typer.Context) -> dict:
         for name, value in context.params.items()
         if context.get_parameter_source(name).name == "COMMANDLINE"
     }
-    return {field.name: given[field.name] for field in dataclasses.fields(TrainConfig) if field.name in given}
+    settings = {field.name: given[field.name] for field in dataclasses.fields(TrainConfig) if field.name in given}
+    return settings | {name: _rate(name, settings[name]) for name in RATES if name in settings}
+
+
+def _rate(name: str, given: str) -> float | str:
+    try:
+        return float(given)
+    except ValueError:
+        if given == FIND:
+            return given
+        raise UsageError(f"Expected {name} as a number or {FIND!r}; received {given!r}.") from None
 
 
 def _settings(context: typer.Context, config: Path | None) -> "TrainConfig":

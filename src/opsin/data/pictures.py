@@ -74,4 +74,6 @@ def _of_folder(root: Path, labels: dict[str, str]) -> PictureList:
         raise DataError(
             f"Expected pictures; found none in {str(root)!r}. Left out: {count_reasons(walk.skipped) or 'nothing'}."
         )
-    return PictureList(root, paths, tuple(labels.get(path, "") for path in paths) if labels else (), tuple(walk.skipped))
+    return PictureList(
+        root, paths, tuple(labels.get(path, "") for path in paths) if labels else (), tuple(walk.skipped)
+    )

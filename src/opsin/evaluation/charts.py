@@ -77,6 +77,25 @@ def history_chart(history: Sequence[Mapping[str, Any]]) -> "Figure":
     return figure
 
 
+def rate_chart(rates: Sequence[float], losses: Sequence[float], chosen: float) -> "Figure":
+    """Draw the loss of a trial with a rising learning rate.
+
+    Args:
+        rates: the learning rates.
+        losses: the smoothed loss at each.
+        chosen: the rate that was chosen.
+    """
+    figure, axes = _empty(6.0, 3.6)
+    axes.plot(rates, losses, color=BLUE, linewidth=1.8)
+    axes.axvline(chosen, color=ORANGE, linewidth=1.4)
+    axes.annotate(f" {chosen:.2g}", (chosen, max(losses, default=1)), color=ORANGE, fontsize=9, va="top")
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate", color=INK, fontsize=9)
+    axes.set_title("smoothed loss of the trial", loc="left", fontsize=10, color=INK)
+    axes.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
+    return figure
+
+
 def to_svg(figure: "Figure", description: str) -> str:
     """Return a figure as an `<svg>` element to stand in a page.
 

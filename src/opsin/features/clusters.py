@@ -53,7 +53,7 @@ def find_clusters(vectors: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
         seed: the same seed gives the same groups.
 
     Returns:
-        int32 (n,), the number of each vector's group: 1 is the largest; of equally large ones, the one that comes first.
+        int32 (n,), the number of each vector's group: 1 is the largest, and of equally large ones the first.
 
     Raises:
         UsageError: fewer than 2 groups, or more than vectors.
@@ -85,7 +85,7 @@ def list_clusters(index: FeatureIndex) -> tuple[Cluster, ...]:
 
 def _describe(index: FeatureIndex, number: int) -> Cluster:
     rows = np.flatnonzero(index.clusters == number)
-    vectors = index.unit_vectors()[rows]
+    vectors = index.unit_vectors(rows)
     middle = vectors.mean(axis=0)
     similarities = vectors @ (middle / (np.linalg.norm(middle) or 1))
     order = np.argsort(-similarities, kind="stable")

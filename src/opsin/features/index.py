@@ -113,9 +113,9 @@ class FeatureIndex:
         """How many numbers a vector has."""
         return self.vectors.shape[1]
 
-    def unit_vectors(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+    def unit_vectors(self, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Return float32 (N, d), the vectors of some rows, each divided by its length; a zero vector stays one."""
-        return self.vectors[start:stop] / self._lengths[start:stop, None]
+        return self.vectors[rows] / self._lengths[rows, None]
 
     def nearest(self, vector: np.ndarray, count: int = 10) -> tuple[Match, ...]:
         """Return the pictures whose vectors point in the most similar direction, the most similar one first.
@@ -199,7 +199,7 @@ class FeatureIndex:
     def _similarities(self, vector: np.ndarray) -> np.ndarray:
         """Return the cosine of the angle to each vector, float32 (n,)."""
         unit = (vector / (np.linalg.norm(vector) or 1)).astype(np.float32)
-        blocks = (self.unit_vectors(start, start + BLOCK) @ unit for start in range(0, len(self), BLOCK))
+        blocks = (self.unit_vectors(slice(start, start + BLOCK)) @ unit for start in range(0, len(self), BLOCK))
         # Rounding leads just beyond 1.
         return np.clip(np.concatenate([np.zeros(0, np.float32), *blocks]), -1, 1)
 

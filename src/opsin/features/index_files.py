@@ -62,7 +62,9 @@ def read_content(path: str | Path) -> Content:
     """
     path = Path(path)
     if not path.exists():
-        raise UsageError(f"Expected an index, a file that opsin embed has written; there is nothing at {str(path)!r}.")
+        raise UsageError(
+            f"Expected an index, a file that opsin embed has written; there is nothing at {str(path)!r}. Check the path."
+        )
     file_format = _format(path)
     with explain_damage(path):
         return file_format.read(path)

@@ -9,6 +9,7 @@ import numpy as np
 
 from opsin.atomic import replacing
 from opsin.catalog import choose
+from opsin.data.walk import exists
 from opsin.errors import PictureError, UsageError
 from opsin.features.clusters import Cluster, list_clusters
 from opsin.features.index import FeatureIndex, Match
@@ -19,8 +20,8 @@ from opsin.images.reading import read_images
 THUMBNAIL = Preprocess(160, 160, fit="pad")
 COLUMNS, CLUSTER_COLUMNS = 6, 8
 OF_EACH_CLUSTER = 48
-MOST_TILES = 640
-"""Pictures on one sheet: 80 rows, which is as high as a WebP file can be."""
+MOST_ROWS = 80
+"""Of one sheet: 14,566 pixels, and a WebP file takes no more than 16,383."""
 
 TABLE = "clusters.csv"
 _OURS = re.compile(rf"cluster-\d+\.png|{re.escape(TABLE)}")
@@ -45,18 +46,21 @@ def draw_matches(pictures: Sequence[str], answers: Sequence[Sequence[Match]]) ->
     require_room(len(pictures), max(map(len, answers)))
     tiles: list[Tile] = []
     for picture, matches in zip(pictures, answers, strict=True):
-        tiles += [(picture, f"similar to {Path(picture).name}"), *(_tile(m.path, m.similarity, m.label) for m in matches)]
+        tiles += [
+            (picture, f"similar to {Path(picture).name}"),
+            *(_tile(m.path, m.similarity, m.label) for m in matches),
+        ]
         tiles += [(None, "")] * (-len(tiles) % COLUMNS)
     return _draw(tiles, COLUMNS)
 
 
 def require_room(pictures: int, top: int) -> None:
     """Raise `UsageError` unless so many pictures, each with so many similar ones, fit on one sheet."""
-    rows = -(-(1 + top) // COLUMNS)
-    if pictures * rows * COLUMNS > MOST_TILES:
+    rows = pictures * -(-(1 + top) // COLUMNS)
+    if rows > MOST_ROWS:
         raise UsageError(
-            f"Expected at most {MOST_TILES} pictures on a sheet; {pictures} of them with {top} similar ones each are "
-            "more. Ask about fewer, give a lower --top, or leave out --sheet."
+            f"Expected at most {MOST_ROWS} rows of {COLUMNS} on a sheet; {pictures} pictures with {top} similar ones "
+            f"each take {rows}. Ask about fewer, give a lower --top, or leave out --sheet."
         )
 
 
@@ -90,11 +94,10 @@ def draw_clusters(index: FeatureIndex) -> np.ndarray:
 
 def require_room_for_clusters(count: int) -> None:
     """Raise `UsageError` unless so many clusters fit on one sheet."""
-    most = MOST_TILES // CLUSTER_COLUMNS
-    if count > most:
+    if count > MOST_ROWS:
         raise UsageError(
-            f"Expected at most {most} clusters on one sheet; received {count}. Give a folder instead of a file, for a "
-            "sheet of each."
+            f"Expected at most {MOST_ROWS} clusters on one sheet; received {count}. Give a folder instead of a file, "
+            "for a sheet of each."
         )
 
 
@@ -123,7 +126,9 @@ def require_folder(folder: str | Path) -> None:
     foreign = [p.name for p in folder.iterdir() if not _OURS.fullmatch(p.name)] if folder.is_dir() else []
     if foreign or (folder.exists() and not folder.is_dir()):
         what = f"holds {foreign[0]!r}" if foreign else "is a file"
-        raise UsageError(f"Expected a new or empty folder for the sheets; {str(folder)!r} {what}. Choose another --sheet.")
+        raise UsageError(
+            f"Expected a new or empty folder for the sheets; {str(folder)!r} {what}. Choose another --sheet."
+        )
 
 
 def require_file(path: str | Path, pictures: Iterable[str]) -> None:
@@ -131,9 +136,10 @@ def require_file(path: str | Path, pictures: Iterable[str]) -> None:
     choose("suffix of a sheet", Path(path).suffix.lower(), SAVED_AS)
     if Path(path).is_dir():
         raise UsageError(f"Expected a file for the sheet; {str(path)!r} is a folder. Choose another --sheet.")
-    real = Path(path).resolve()
-    if real.exists() and any(Path(picture).name == real.name and Path(picture).resolve() == real for picture in pictures):
-        raise UsageError(f"Expected another file for the sheet; {str(path)!r} is one of the pictures. Choose another --sheet.")
+    if exists(path) and any(exists(one) and Path(path).samefile(one) for one in pictures):
+        raise UsageError(
+            f"Expected another file for the sheet; {str(path)!r} is one of the pictures. Choose another --sheet."
+        )
 
 
 def _write_table(index: FeatureIndex, clusters: Iterable[Cluster], path: Path) -> None:
@@ -155,7 +161,7 @@ def _of_cluster(index: FeatureIndex, cluster: Cluster, most: int) -> list[Tile]:
 
 
 def _tile(path: str, similarity: float, label: str) -> Tile:
-    return path, " ".join([f"{similarity:.2f}", *([label] if label else []), Path(path).name])
+    return path, " ".join([f"{similarity:.2f}", *([f"{label},"] if label else []), Path(path).name])
 
 
 def _draw(tiles: Sequence[Tile], columns: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from opsin.images.color import COLORS
 from opsin.images.preprocess import FITS, RESAMPLES
 
 AUTO = "auto"
+FIND = "find"
 OWN = "own"
 
 OPTIMIZERS = {
@@ -55,7 +56,8 @@ class TrainConfig:
             top, in whole blocks; `auto` lets the plan decide.
         unfreeze_blocks: the same as a number of blocks; None for what `unfreeze` says.
         fine_tune_epochs: the most epochs of that training.
-        fine_tune_rate: its highest learning rate; None for a tenth of what suits the optimizer from scratch.
+        fine_tune_rate: its highest learning rate; None for a tenth of what suits the optimizer from scratch; `find`
+            for what a short trial says.
         layer_decay: the rate of each block further down, as a fraction of the one above it.
         budget: how long to look for the best classifier, `90s`, `10m` or `1h`; None for one plan.
         offline: never download weights.
@@ -67,7 +69,7 @@ class TrainConfig:
         epochs: the most epochs.
         batch_size: pictures a step.
         optimizer: `adam`, `adamw` or `sgd-nesterov`.
-        learning_rate: its highest value; None for what suits the optimizer.
+        learning_rate: its highest value; None for what suits the optimizer; `find` for what a short trial says.
         weight_decay: decoupled weight decay (not with `adam`).
         schedule: `constant`, `cosine`, `one-cycle` or `reduce-on-plateau`.
         warmup_epochs: epochs over which the rate rises linearly from 0 (not with `one-cycle`); may be a fraction.
@@ -97,7 +99,7 @@ class TrainConfig:
     unfreeze: str = AUTO
     unfreeze_blocks: int | None = None
     fine_tune_epochs: int = 10
-    fine_tune_rate: float | None = None
+    fine_tune_rate: float | str | None = None
     layer_decay: float = 1.0
     budget: str | None = None
     offline: bool = False
@@ -109,7 +111,7 @@ class TrainConfig:
     epochs: int = 30
     batch_size: int = 64
     optimizer: str = "adamw"
-    learning_rate: float | None = None
+    learning_rate: float | str | None = None
     weight_decay: float = 0.0001
     schedule: str = "cosine"
     warmup_epochs: float = 1.0
@@ -147,7 +149,9 @@ class TrainConfig:
         choose("precision", self.precision, PRECISIONS)
         for name, (low, high, what) in _RANGES.items():
             value = getattr(self, name)
-            if value is not None and not low <= value <= high:
+            if isinstance(value, str):
+                choose(name, value, [FIND])
+            elif value is not None and not low <= value <= high:
                 raise UsageError(f"Expected {name} {what}; received {value}.")
 
     def replace(self, **changes: Any) -> "TrainConfig":

@@ -113,7 +113,7 @@ def fine_tune(
     names = ", ".join(block.name for block in reversed(blocks[-3:])) + (", …" if len(blocks) > 3 else "")
     frozen.run.say(
         f"Fine-tuning {len(blocks)} of {len(backbone.blocks)} blocks, from the top ({names}), at a learning rate of "
-        f"{config.learning_rate:g}; batch normalisation stays as it is."
+        f"{config.learning_rate}; batch normalisation stays as it is."
     )
     if len(blocks) == len(backbone.blocks):
         return _end_to_end(frozen, class_weights, config, stop, phase)

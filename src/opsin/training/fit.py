@@ -20,6 +20,7 @@ from opsin.training.checkpoint import load_best, load_last, save_best
 from opsin.training.config import SCHEDULES, TrainConfig
 from opsin.training.feature_batches import FeatureBatches
 from opsin.training.plan import gpu_count
+from opsin.training.rate_finder import settle_rate
 from opsin.training.run_folder import RunFolder
 from opsin.training.state import TrainingState
 from opsin.training.stopping import StoppedByUser, StopRequest
@@ -87,6 +88,7 @@ def fit(
     if phase.to_beat is not None and not state.epoch:
         state.best = phase.to_beat
         save_best(phase.checkpoint, network, state)
+    config = settle_rate(network, batches, config, run=run, phase=phase)
     batches.start_epoch(state.epoch)
     completed, error = True, None
     if state.epoch < config.epochs and not state.out_of_patience(config):

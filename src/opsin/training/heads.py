@@ -137,10 +137,11 @@ def _search(
 ) -> tuple[float, float, np.ndarray]:
     """Return the best strength, its log-loss, and the logits of what was held out, in rows of their own."""
     if folds:
-        paths = [_path([view[rest] for view in views], data.labels[rest], data.weights) for rest, _ in folds]
+        paths = [_path([view[rest] for view in views], data.labels[rest], data.weights, STRENGTHS) for rest, _ in folds]
         sides = [(views[0][judged], data.labels[judged], judged) for _, judged in folds]
     else:
-        paths, sides = [_path(views, data.labels, data.weights)], [(val, data.val_labels, np.arange(len(val)))]
+        paths = [_path(views, data.labels, data.weights, STRENGTHS)]
+        sides = [(val, data.val_labels, np.arange(len(val)))]
     shape = (len(data.labels) if folds else len(val), len(data.weights))
     best: tuple[float, float, np.ndarray] | None = None
     worse = 0
@@ -162,7 +163,7 @@ def _search(
 
 
 def _path(
-    views: Sequence[np.ndarray], labels: np.ndarray, weights: np.ndarray, strengths: Sequence[float] = STRENGTHS
+    views: Sequence[np.ndarray], labels: np.ndarray, weights: np.ndarray, strengths: Sequence[float]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield kernel (d, k) and bias (k,) for each strength, each search starting where the last one ended."""
     from sklearn.exceptions import ConvergenceWarning

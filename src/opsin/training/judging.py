@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,12 +46,15 @@ def judge(learned: "Learned", *, config: TrainConfig, run: RunFolder) -> Report:
         split=part,
         skipped=[(skipped.path, skipped.reason) for skipped in judged[part].unreadable],
     )
-    report.save_html(
-        run / REPORT_HTML, history=history if len(history) > 1 else (), settings=dataclasses.asdict(config)
-    )
+    report.save_html(run / REPORT_HTML, history=_curves(history), settings=dataclasses.asdict(config))
     report.save_json(run / REPORT_JSON)
     run.emit("evaluated", split=part, accuracy=report.to_dict()["accuracy"])
     return report
+
+
+def _curves(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that make curves: those of one training, not of a search among several."""
+    return history if len(history) > 1 and not any("architecture" in row for row in history) else []
 
 
 def _write_predictions(run: RunFolder, judged: Mapping[str, StoredImages], logits: Mapping[str, np.ndarray]) -> None:

@@ -9,9 +9,9 @@ import keras
 from opsin.architectures import build_network, load_network
 from opsin.architectures.weights import copy_weights
 from opsin.catalog import resolve
-from opsin.training.config import OPTIMIZERS, OWN, TrainConfig
+from opsin.training.config import FIND, OPTIMIZERS, OWN, TrainConfig
 from opsin.training.losses import CrossEntropy, accuracy
-from opsin.training.plan import Plan, gpu_count
+from opsin.training.plan import LEARNING_RATES, Plan, gpu_count
 
 
 def make_network(plan: Plan, class_count: int, model: keras.Model | None = None) -> keras.Model:
@@ -72,7 +72,9 @@ def compile_network(
     if config.ema:
         settings |= {"use_ema": True, "ema_momentum": config.ema}
     kind = resolve(OPTIMIZERS[config.optimizer])
-    optimizer = _with_rate_factors(kind, rate_factors or {})(learning_rate=config.learning_rate, **settings)
+    # Each step sets the rate anew.
+    rate = LEARNING_RATES[config.optimizer] if config.learning_rate == FIND else config.learning_rate
+    optimizer = _with_rate_factors(kind, rate_factors or {})(learning_rate=rate, **settings)
     if config.optimizer != "adam":
         # Biases and the scales of normalisation are few and do not overfit: decay is for kernels.
         optimizer.exclude_from_weight_decay(var_list=[v for v in network.trainable_variables if len(v.shape) < 2])
