@@ -20,6 +20,7 @@ EXTRAS = {
     "h5py": "train",
     "tomli_w": "train",
     "tensorboard": "train",
+    "scipy": "analysis",
     "sklearn": "analysis",
     "threadpoolctl": "analysis",
     "matplotlib": "analysis",

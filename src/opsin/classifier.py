@@ -64,21 +64,27 @@ class Classifier:
         runtime: what runs the network.
         card: class names, recipe and calibration.
         folder: the model folder it was read from.
+        flips: whether each picture is seen mirrored left-right as well, and the two answers are averaged: a little
+            better where left and right mean nothing, at twice the time.
     """
 
-    def __init__(self, runtime: Runtime, card: ModelCard, folder: Path):
+    def __init__(self, runtime: Runtime, card: ModelCard, folder: Path, *, flips: bool = False):
         self.runtime = runtime
         self.card = card
         self.folder = folder
+        self.flips = flips
 
     @classmethod
-    def open(cls, path: str | Path, runtime: str = "litert", *, threads: int | None = None) -> "Classifier":
+    def open(
+        cls, path: str | Path, runtime: str = "litert", *, threads: int | None = None, flips: bool = False
+    ) -> "Classifier":
         """Open a run folder or a model folder; through LiteRT this loads no TensorFlow.
 
         Args:
             path: the folder.
             runtime: `"litert"`, or `"keras"` to run `model.keras` itself (needs `opsin[train]`).
             threads: how many threads LiteRT may use; None for all cores of this process.
+            flips: average the answers to each picture and to its mirror image.
 
         Raises:
             UsageError: there is nothing at the path, no such runtime, or less than one thread.
@@ -91,7 +97,7 @@ class Classifier:
         card = ModelCard.read(folder)
         network = resolve(RUNTIMES[runtime])(folder, card, threads)
         _require_same_shape(network, card, folder)
-        return cls(network, card, folder)
+        return cls(network, card, folder, flips=flips)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -109,7 +115,11 @@ class Classifier:
         Raises:
             ModelError: the network gives something that is no number.
         """
-        outputs = self.runtime.run(np.asarray(images, dtype=np.float32))
+        images = np.asarray(images, dtype=np.float32)
+        outputs = self.runtime.run(images)
+        if self.flips:
+            mirrored = self.runtime.run(images[:, :, ::-1])
+            outputs = Outputs((outputs.logits + mirrored.logits) / 2, (outputs.features + mirrored.features) / 2)
         if not np.isfinite(outputs.logits).all():
             raise ModelError(
                 f"Expected numbers from the network in {str(self.folder)!r}; it gives NaN or infinity, as one does "

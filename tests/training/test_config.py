@@ -7,7 +7,7 @@ from opsin.cli.train import train as train_command
 from opsin.errors import UsageError
 from opsin.training.config import TrainConfig
 
-NOT_SETTINGS = {"context", "data", "out", "preview_augment", "config", "resume", "as_json"}
+NOT_SETTINGS = {"context", "data", "out", "preview_augment", "config", "resume", "as_json", "compare_scratch"}
 
 
 def test_settings_written_as_toml_come_back_equal(tmp_path):

@@ -29,6 +29,9 @@ def evaluate(
     html: Path | None = typer.Option(None, help="Also write the report as a page."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
     runtime: str = typer.Option("litert", help=f"{' or '.join(RUNTIMES)}; keras needs opsin\\[train]."),
+    flips: bool = typer.Option(
+        False, "--flips", help="See each picture mirrored as well, and average the answers (twice the time)."
+    ),
 ) -> None:
     """Report accuracy with its interval, and precision, recall and F1 of each class.
 
@@ -41,7 +44,7 @@ def evaluate(
     from opsin.evaluation.evaluate import evaluate as evaluate_classifier
 
     choose("split", split, PARTS)
-    classifier = Classifier.open(model, runtime)
+    classifier = Classifier.open(model, runtime, flips=flips)
     part = choose_part(classifier, ImageDataset.open(data), split)
     for note in part.notes:
         print(note, file=sys.stderr)

@@ -48,6 +48,9 @@ def predict(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document, a list."),
     batch_size: int = typer.Option(16, min=1, help="How many pictures the network sees at once."),
     runtime: str = typer.Option("litert", help=f"{' or '.join(RUNTIMES)}; keras needs opsin\\[train]."),
+    flips: bool = typer.Option(
+        False, "--flips", help="See each picture mirrored as well, and average the answers (twice the time)."
+    ),
 ) -> None:
     """Predict the class of pictures.
 
@@ -56,7 +59,7 @@ def predict(
     from opsin.classifier import Classifier
 
     write = _writer(format, as_json)
-    classifier = Classifier.open(model, runtime)
+    classifier = Classifier.open(model, runtime, flips=flips)
     search = _Search(sources)
     answers = classifier.predict_many(search.pictures(), batch_size=batch_size)
     failed = write(answers, min(top, len(classifier.class_names)))

@@ -12,7 +12,8 @@ from opsin.errors import ExitCode, UsageError
 from opsin.names import CONFIG
 
 if TYPE_CHECKING:
-    from opsin.data.dataset import ImageDataset
+    from opsin.data.dataset import DatasetSplits, ImageDataset
+    from opsin.evaluation.comparison import Comparison
     from opsin.training.config import TrainConfig
     from opsin.training.run_folder import RunFolder
     from opsin.training.train import TrainingRun
@@ -141,6 +142,12 @@ def train(
     resume: bool = typer.Option(
         False, "--resume", help="Go on with the interrupted run in --out, with its own settings."
     ),
+    compare_scratch: bool = typer.Option(
+        False,
+        "--compare-scratch",
+        help="Then train from scratch for as long, and show the two side by side.",
+        rich_help_panel=TRANSFER,
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document at the end."),
 ) -> None:
     """Train a network on a folder of pictures, report what it is worth, and save it."""
@@ -149,6 +156,8 @@ def train(
 
     folder = _resumed(out, config) if resume else None
     settings = _settings(context, folder / CONFIG if folder else config)
+    if compare_scratch and settings.weights == "none":
+        raise UsageError("Expected pretrained weights with --compare-scratch; received --weights none. Leave one out.")
     dataset = ImageDataset.open(data)
     splits = dataset.split(settings.val, settings.test, settings.seed)
     if preview_augment is not None:
@@ -158,7 +167,8 @@ def train(
     if splits.note:
         folder.say(splits.note)
     run = train_classifier(splits.train, splits.val, settings, test=splits.test, out=folder)
-    _report(run, data, as_json)
+    compared = _compare(run, splits, folder) if compare_scratch and run.completed else None
+    _report(run, data, as_json, compared)
 
 
 def _given(context: typer.Context) -> dict:
@@ -229,13 +239,28 @@ def _preview(train_part: "ImageDataset", settings: "TrainConfig", path: Path, as
         print("Pictures that are mixed with each other are not drawn: that happens batch by batch.")
 
 
-def _report(run: "TrainingRun", data: Path, as_json: bool) -> None:
+def _compare(run: "TrainingRun", splits: "DatasetSplits", folder: "RunFolder") -> "Comparison | None":
+    from opsin.training.config import TrainConfig
+    from opsin.training.from_scratch import compare_with_scratch
+
+    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    settings = TrainConfig.from_toml(folder / CONFIG)
+    if settings.weights == "none":
+        folder.say("Nothing to compare with: this run was trained from scratch itself.")
+        return None
+    folder.say(f"Now from scratch, for as long: {folder / 'from_scratch'}")
+    return compare_with_scratch(run, parts, settings, folder.listeners)
+
+
+def _report(run: "TrainingRun", data: Path, as_json: bool, compared: "Comparison | None") -> None:
     if as_json:
         report = run.report.to_dict() if run.report else None
         document = {"run": str(run.folder), "completed": run.completed, "history": run.history, "report": report}
+        if compared is not None:
+            document["comparison"] = compared.to_dict()
         print(json.dumps(document, indent=2))
     elif run.completed:
-        print(f"\n{run.report}\n\n{_next_steps(run)}")
+        print("\n" + "\n\n".join(str(part) for part in (run.report, compared, _next_steps(run)) if part is not None))
     else:
         kept = f"The best model so far is in {run.folder}" if run.classifier else "No epoch was finished yet"
         print(f"Stopped. {kept}. Go on with:\n  {_command('train', data, '--out', run.folder, '--resume')}")

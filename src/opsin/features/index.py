@@ -157,7 +157,12 @@ class FeatureIndex:
             columns["labels"] = self.labels
         if self.clusters is not None:
             columns["clusters"] = self.clusters
-        document = {"format": FORMAT, "origin": self.origin.to_dict(), "skipped": self.skipped}
+        document = {
+            "format": FORMAT,
+            "origin": self.origin.to_dict(),
+            "columns": sorted(columns),
+            "skipped": self.skipped,
+        }
         write_content(path, Content(document, columns))
 
     @classmethod
@@ -177,6 +182,8 @@ class FeatureIndex:
                     f"Expected an index of format {FORMAT}; {str(path)!r} is of format {document['format']!r}. Use the "
                     "version of opsin that wrote it, or a newer one."
                 )
+            if sorted(columns) != document["columns"]:
+                raise ValueError(f"it holds {', '.join(columns)} instead of {', '.join(document['columns'])}")
             try:
                 return cls(
                     vectors=columns["vectors"],

@@ -16,6 +16,7 @@ import numpy as np
 from opsin.atomic import replacing
 from opsin.catalog import choose, require
 from opsin.errors import DataError, SavingError, UsageError
+from opsin.model_folder import sign
 
 MARK = "opsin"
 """Where the document stands in each of our files, by which they are known."""
@@ -63,7 +64,7 @@ def read_content(path: str | Path) -> Content:
     path = Path(path)
     if not path.exists():
         raise UsageError(
-            f"Expected an index, a file that opsin embed has written; there is nothing at {str(path)!r}. Check the path."
+            f"Expected an index, a file that opsin embed has written; there is nothing at {str(path)!r}. Check it."
         )
     file_format = _format(path)
     with explain_damage(path):
@@ -123,22 +124,34 @@ def _format(path: Path) -> "_Format":
     return file_format
 
 
+def _signed(document: dict[str, Any]) -> str:
+    # Of a table, only the columns have checksums of their own.
+    return json.dumps({**document, "sha256": sign(document)})
+
+
+def _proved(text: str | bytes) -> dict[str, Any]:
+    document = json.loads(text)
+    if document.pop("sha256") != sign(document):
+        raise ValueError("what it says of itself was altered")
+    return document
+
+
 def _write_npz(path: Path, content: Content) -> None:
     columns = {name: np.asarray(column) for name, column in content.columns.items()}
     with path.open("wb") as handle:
-        np.savez(handle, **{MARK: np.array(json.dumps(content.document))}, **columns)
+        np.savez(handle, **{MARK: np.array(_signed(content.document))}, **columns)
 
 
 def _read_npz(path: Path) -> Content:
     with _open_npz(path) as arrays:
         columns = {name: arrays[name] for name in arrays.files if name != MARK}
-        document = json.loads(str(arrays[MARK]))
+        document = _proved(str(arrays[MARK]))
     return Content(document, {name: c.tolist() if c.dtype.kind == "U" else c for name, c in columns.items()})
 
 
 def _read_npz_document(path: Path) -> dict:
     with _open_npz(path) as arrays:
-        return json.loads(str(arrays[MARK]))
+        return _proved(str(arrays[MARK]))
 
 
 def _open_npz(path: Path) -> np.lib.npyio.NpzFile:
@@ -166,7 +179,7 @@ def _write_parquet(path: Path, content: Content) -> None:
         elif column is not None:
             with _explaining_names(path):
                 arrays[name] = pyarrow.array(column, None if isinstance(column, np.ndarray) else pyarrow.string())
-    table = pyarrow.table(arrays, metadata={MARK: json.dumps(content.document)})
+    table = pyarrow.table(arrays, metadata={MARK: _signed(content.document)})
     # Feature vectors repeat nothing; a dictionary of them would only take time.
     parquet.write_table(table, path, write_page_checksum=True, use_dictionary=["label"] if "label" in arrays else False)
 
@@ -208,7 +221,7 @@ def _document(metadata: Any) -> dict:
     said = (metadata.metadata or {}).get(MARK.encode())
     if said is None:
         raise ValueError("it was written by another program")
-    return json.loads(said)
+    return _proved(said)
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ from opsin.training.frozen import FrozenOutputs
 from opsin.training.learned import Learned
 from opsin.training.network import in_float32
 from opsin.training.preparing import Begun
-from opsin.training.search import deadline_of, search
-from opsin.training.stopping import StopRequest
+from opsin.training.search import deadline_of, epochs_that_fit, search
+from opsin.training.stopping import Deadline, StopRequest
 from opsin.training.transfer import fit_head, keep_head
 
 
@@ -32,6 +32,8 @@ def learn(begun: Begun, stop: StopRequest, started: float) -> Learned:
 def _train_from_scratch(begun: Begun, stop: StopRequest) -> Learned:
     config = begun.plan.config
     batches = training_batches(begun.stored[TRAIN], begun.class_weights, config)
+    if isinstance(stop, Deadline):
+        config = epochs_that_fit(begun, batches, stop)
     val = PlainBatches(begun.stored[VAL], config.batch_size)
     fitted = fit(begun.network, batches, val, config=config, run=begun.run, stop=stop)
     classifier = None

@@ -1,8 +1,10 @@
 """`--learning-rate find`: a short trial with a rising rate (Smith 2015, arXiv 1506.01186, section 3.3)."""
 
+import contextlib
 import csv
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,9 +74,12 @@ def try_rates(network: keras.Model, batches: "TrainingBatches | FeatureBatches")
     Returns:
         The rates, and the smoothed loss at each.
     """
-    variables = [*network.weights, *network.optimizer.variables]
-    before = [keras.ops.convert_to_numpy(variable) for variable in variables]
     batches.start_epoch(0)
+    with unchanged(network):
+        return _climb(network, batches)
+
+
+def _climb(network: keras.Model, batches: "TrainingBatches | FeatureBatches") -> tuple[list[float], list[float]]:
     rates, losses, average = [], [], 0.0
     for step in range(STEPS):
         rate = LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1))
@@ -89,9 +94,19 @@ def try_rates(network: keras.Model, batches: "TrainingBatches | FeatureBatches")
         losses.append(average / (1 - SMOOTHING ** (step + 1)))
         if losses[-1] > DIVERGED * min(losses):
             break
-    for variable, value in zip(variables, before, strict=True):
-        variable.assign(value)
     return rates, losses
+
+
+@contextlib.contextmanager
+def unchanged(network: keras.Model) -> Iterator[None]:
+    """Put a network's weights and its optimizer back as they were, after the block."""
+    variables = [*network.weights, *network.optimizer.variables]
+    before = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
 
 
 def choose_rate(rates: list[float], losses: list[float]) -> float:

@@ -15,12 +15,14 @@ from opsin.errors import OpsinError
 from opsin.evaluation.intervals import estimate
 from opsin.evaluation.wording import interval, percent
 from opsin.features.speeds import recall_speed
+from opsin.pipeline import TrainingBatches
 from opsin.training.config import AUTO, TrainConfig, seconds_of
 from opsin.training.fine_tuning import Before, fine_tune
 from opsin.training.frozen import FrozenOutputs
 from opsin.training.learned import Learned
 from opsin.training.plan import architectures_at_hand, make_plan
 from opsin.training.preparing import Begun, prepare
+from opsin.training.rate_finder import unchanged
 from opsin.training.stopping import Deadline, StopRequest
 from opsin.training.transfer import Headed, fit_head, keep_head
 
@@ -29,6 +31,7 @@ SLOWEST_GUESS = 20.0
 
 REPORT_SECONDS = 3.0
 LEAST_EPOCHS = 3
+TIMED_STEPS = 5
 MOST_VIEWS = 4
 PATIENCE = 5
 
@@ -43,6 +46,26 @@ def deadline_of(begun: Begun, stop: StopRequest, started: float) -> "StopRequest
         return stop
     seconds = seconds_of(budget)
     return Deadline(stop, started + max(0.0, seconds - max(2 * REPORT_SECONDS, 0.05 * seconds)))
+
+
+def epochs_that_fit(begun: Begun, batches: TrainingBatches, deadline: Deadline) -> TrainConfig:
+    """Return the settings with as many epochs as there is time for, so that the schedule comes to its end.
+
+    A few steps are timed; they change nothing.
+    """
+    config = begun.plan.config
+    steps = [batches[number % len(batches)] for number in range(TIMED_STEPS)]
+    with unchanged(begun.network):
+        begun.network.train_on_batch(*steps[0])
+        began = time.monotonic()
+        for step in steps[1:]:
+            begun.network.train_on_batch(*step)
+        taken = (time.monotonic() - began) / (TIMED_STEPS - 1)
+    validating = len(begun.stored[VAL]) / len(begun.stored[TRAIN]) / 3
+    epoch = taken * len(batches) * (1 + validating)
+    fitting = max(1, min(config.epochs, int((deadline.at - time.monotonic()) / epoch)))
+    begun.run.say(f"An epoch takes about {epoch:.1f} s; {fitting} of at most {config.epochs} fit into the budget.")
+    return config.replace(epochs=fitting)
 
 
 def search(begun: Begun, stop: StopRequest, started: float) -> Learned:

@@ -1,0 +1,139 @@
+"""Two classifiers on the same pictures: which is better, and whether the difference is more than chance."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from opsin.catalog import require
+from opsin.errors import DataError
+from opsin.evaluation.intervals import Estimate, estimate
+from opsin.evaluation.wording import count, interval, percent, score
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One of the two.
+
+    Args:
+        name: what it is called.
+        accuracy: with its interval.
+        log_loss: in nats.
+        seconds: what it took to train; None if that is not known.
+    """
+
+    name: str
+    accuracy: Estimate
+    log_loss: float
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came of comparing two classifiers on the same pictures.
+
+    Args:
+        first: the one.
+        second: the other.
+        difference: accuracy of the first minus that of the second, from -1 to 1.
+        low: lower end of its 95 % interval, from pictures drawn again in pairs.
+        high: upper end.
+        only_first: how many pictures only the first has right.
+        only_second: how many only the second has right.
+        p_value: how often chance alone would part them so far or farther (McNemar's exact test).
+    """
+
+    first: Contender
+    second: Contender
+    difference: float
+    low: float
+    high: float
+    only_first: int
+    only_second: int
+    p_value: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it, fit for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        rows = [
+            f"  {one.name:<24} {percent(one.accuracy.value):>8} ({interval(one.accuracy)})  log-loss "
+            f"{score(one.log_loss)}{'' if one.seconds is None else f'  {one.seconds:.0f} s'}"
+            for one in (self.first, self.second)
+        ]
+        title = f"The same {count(self.first.accuracy.n, 'picture')}, side by side"
+        return "\n".join([title, *rows, f"  {self.verdict}"])
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on the difference."""
+        better, worse = (self.first, self.second) if self.difference >= 0 else (self.second, self.first)
+        sure = "more than chance" if self.p_value < 0.05 else "which may be chance"
+        return (
+            f"{better.name} is {100 * abs(self.difference):.1f} points better than {worse.name} (95 % interval "
+            f"{100 * self.low:+.1f} to {100 * self.high:+.1f} for {self.first.name}), {sure} (McNemar p = "
+            f"{self.p_value:.2g}): {self.only_first} only {self.first.name} has right, {self.only_second} only "
+            f"{self.second.name}."
+        )
+
+
+def compare(
+    labels: np.ndarray,
+    probabilities: Sequence[np.ndarray],
+    names: Sequence[str],
+    *,
+    seconds: Sequence[float | None] = (None, None),
+) -> Comparison:
+    """Compare two classifiers.
+
+    Args:
+        labels: int (n,), the true classes.
+        probabilities: two of float (n, k), of the same pictures in the same order.
+        names: what the two are called.
+        seconds: what it took to train them.
+
+    Raises:
+        DataError: there are no pictures, or the two do not answer to as many.
+
+    >>> truth = np.array([0, 1, 1, 0])
+    >>> sure = np.eye(2)[truth]
+    >>> compare(truth, [sure, 1 - sure], ["right", "wrong"]).difference
+    1.0
+    """
+    if not len(labels) or any(len(one) != len(labels) for one in probabilities):
+        sizes = ", ".join(str(len(one)) for one in (labels, *probabilities))
+        raise DataError(f"Expected answers of both to the same pictures, one or more; received {sizes}.")
+    right = [one.argmax(axis=1) == labels for one in probabilities]
+    contenders = [
+        Contender(name, estimate(int(hits.sum()), len(labels)), _log_loss(one, labels), taken)
+        for name, hits, one, taken in zip(names, right, probabilities, seconds, strict=True)
+    ]
+    differences = right[0].astype(float) - right[1]
+    random = np.random.default_rng(0)
+    means = random.choice(differences, (RESAMPLES, len(differences))).mean(axis=1)
+    only_first, only_second = int((differences > 0).sum()), int((differences < 0).sum())
+    return Comparison(
+        *contenders,
+        difference=float(differences.mean()),
+        low=float(np.percentile(means, 2.5)),
+        high=float(np.percentile(means, 97.5)),
+        only_first=only_first,
+        only_second=only_second,
+        p_value=_mcnemar(only_first, only_second),
+    )
+
+
+def _mcnemar(only_first: int, only_second: int) -> float:
+    # McNemar 1947 in its exact form: of the pictures that only one has right, half would be each one's.
+    if not only_first + only_second:
+        return 1.0
+    return float(require("scipy.stats", "comparing").binomtest(only_first, only_first + only_second).pvalue)
+
+
+def _log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    chosen = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(chosen, np.finfo(float).tiny)).mean())
