@@ -310,3 +310,24 @@ def test_a_disk_that_fills_up_while_saving_is_said_and_nothing_stays(tiny_run, t
     with pytest.raises(SavingError, match="the disk is full"):
         Classifier.open(tiny_run).save(tmp_path / "copy")
     assert list(tmp_path.iterdir()) == []
+
+
+# Flips
+
+
+class LeftHalf(Channels):
+    """A runtime that sees nothing but the left half of its pictures."""
+
+    def run(self, images):
+        return super().run(np.ascontiguousarray(images[:, :, :1]))
+
+
+def test_with_flips_a_picture_and_its_mirror_image_get_the_same_answer():
+    card = ModelCard(("red", "green", "blue"), Preprocess(2, 2))
+    picture = np.zeros((1, 2, 2, 3), dtype=np.float32)
+    picture[0, :, 0, 0] = 200
+    once, twice = (Classifier(LeftHalf(), card, Path("nowhere"), flips=flips) for flips in (False, True))
+
+    assert once.run(picture).logits.tolist() == [[2, 0, 0]]
+    assert twice.run(picture).logits.tolist() == [[1, 0, 0]]
+    assert twice.run(picture[:, :, ::-1]).features.tolist() == [[1, 0, 0]]

@@ -97,7 +97,12 @@ def test_branches_that_are_joined_end_a_block():
         return layers.Dense(3, name="logits")(layers.GlobalAveragePooling2D()(x))
 
     # A layer that nothing is as small as before has its end there too: the stem.
-    assert layers_of(find_blocks(network(joined))) == [["stem"], ["a1", "a2", "a_join"], ["b1", "b2", "b_join"], ["logits"]]
+    assert layers_of(find_blocks(network(joined))) == [
+        ["stem"],
+        ["a1", "a2", "a_join"],
+        ["b1", "b2", "b_join"],
+        ["logits"],
+    ]
 
 
 def gated(x, name):
@@ -276,9 +281,7 @@ def run(part, inputs):
     return keras.ops.convert_to_numpy(part(inputs, training=False))
 
 
-@pytest.mark.parametrize(
-    "name", ["mobilenet", pytest.param("xception", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["mobilenet", pytest.param("xception", marks=pytest.mark.slow)])
 def test_a_network_that_is_built_again_has_the_same_fingerprint(name):
     # Some layers of Xception are named by a count that goes on.
     first, second = build(name), build(name)

@@ -28,8 +28,10 @@ def in_shell(line: str, *arguments: object) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     ("command", "usage"),
     [
+        ("embed", "embed [OPTIONS] MODEL_OR_BACKBONE DATA"),
         ("evaluate", "evaluate [OPTIONS] MODEL DATA"),
         ("predict", "predict [OPTIONS] MODEL SOURCE..."),
+        ("similar", "similar [OPTIONS] INDEX PICTURE..."),
         ("summary", "summary [OPTIONS] NAME"),
         ("train", "train [OPTIONS] DATA"),
     ],

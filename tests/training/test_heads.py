@@ -131,7 +131,9 @@ def test_views_of_a_picture_are_one_piece_of_evidence(monkeypatch):
 def test_views_are_learned_from(monkeypatch):
     monkeypatch.setattr(heads, "STRENGTHS", (1.0,))
     features, labels = clouds([(-1, 0), (1, 0)], 30, spread=0.3)
-    mirrored = features * np.array([1, 0], dtype=np.float32) + np.array([0, 5], dtype=np.float32) * (2 * labels[:, None] - 1)
+    mirrored = features * np.array([1, 0], dtype=np.float32) + np.array([0, 5], dtype=np.float32) * (
+        2 * labels[:, None] - 1
+    )
 
     alone, both = (solve_head(data(features, labels, views=views), seed=0) for views in ([], [mirrored]))
 

@@ -17,6 +17,7 @@ from opsin.errors import DataError, PictureError, UsageError
 from opsin.images.decode import picture_size
 from opsin.images.preprocess import Preprocess
 from opsin.training.config import AUTO, OWN, TrainConfig
+from opsin.training.memory import require_memory
 
 if TYPE_CHECKING:
     import keras
@@ -69,7 +70,9 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
         learning_rate=config.learning_rate or LEARNING_RATES[config.optimizer],
         **(_decide_transfer(config) if weights else {}),
     )
-    if not weights:
+    if weights:
+        require_memory(config.architecture)
+    else:
         _refuse_transfer(config)
     height, width = (config.image_size,) * 2 if model is None else model.input_shape[1:3]
     recipe = Preprocess(height, width, fit=config.fit, color=config.color, resample=config.resample)
