@@ -182,7 +182,7 @@ class TestWrongUsage:
         assert "not a picture's suffix (.txt)" in answer.err
 
 
-@pytest.mark.parametrize(("model", "words"), [("no/RUN", "Check the path"), ("resnet51", "Did you mean 'resnet50'")])
+@pytest.mark.parametrize(("model", "words"), [("no/RUN", "Check the path"), ("mobilnet", "Did you mean 'mobilenet'")])
 def test_no_such_model(opsin, pictures, tmp_path, model, words):
     answer = opsin("embed", model, pictures({".": 1}), "--out", tmp_path / "v.npz")
 

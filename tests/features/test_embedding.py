@@ -119,6 +119,21 @@ def test_a_data_set_a_list_and_a_folder_give_the_same(photos):
     assert [index.labels for index in indices] == [("blue", "green", "red")] * 2 + [()]
 
 
+def test_mirror_images_play_no_part(tmp_path):
+    half = np.zeros((2, 2, 3), np.uint8)
+    half[:, 0] = 100
+    Image.fromarray(half).save(tmp_path / "half.png")
+
+    class LeftHalf(Channels):
+        def run(self, images):
+            return super().run(images[:, :, :1])
+
+    plain = classifier(LeftHalf())
+    with_flips = Classifier(plain.runtime, plain.card, plain.folder, flips=True)
+
+    assert embed(with_flips, tmp_path).vectors.tolist() == embed(plain, tmp_path).vectors.tolist() == [[100] * 3]
+
+
 def test_progress_counts_every_picture(photos):
     (photos / "red" / "9.png").write_bytes(b"broken")
     seen = []

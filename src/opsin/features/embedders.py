@@ -147,7 +147,8 @@ def _of_classifier(classifier: Classifier) -> Embedder:
         preprocess=card.preprocess,
         source=str(classifier.folder.resolve()),
     )
-    return Embedder(lambda images: classifier.run(images).features, origin)
+    # Past the classifier itself, which may look at mirror images too (`flips`): vectors are those of the picture.
+    return Embedder(lambda images: classifier.runtime.run(np.asarray(images, dtype=np.float32)).features, origin)
 
 
 def _open_backbone(name: str, weights: str | None, offline: bool, say: Callable[[str], None]) -> Embedder:
