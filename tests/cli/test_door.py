@@ -64,7 +64,7 @@ def test_what_the_system_refuses_is_one_message(opsin, monkeypatch, error, code,
     def fail(sources):
         raise error
 
-    monkeypatch.setattr("opsin.classifier.Classifier.open", lambda model, runtime: None)
+    monkeypatch.setattr("opsin.classifier.Classifier.open", lambda model, runtime, **options: None)
     monkeypatch.setattr(predicting, "_Search", fail)
 
     answer = opsin("predict", "RUN", "cat.jpg")
@@ -86,7 +86,7 @@ def test_a_path_that_is_too_long_is_wrong_usage(opsin, command, tiny_run):
 
 
 def test_ctrl_c_says_that_it_stopped(opsin, monkeypatch):
-    def interrupt(model, runtime):
+    def interrupt(model, runtime, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("opsin.classifier.Classifier.open", interrupt)

@@ -101,6 +101,13 @@ def test_clusters_are_written_and_drawn_beside_the_index(opsin, tiny_run, tiny_d
     assert "clusters" in answer.out.splitlines()[-2]
 
 
+def test_an_index_with_a_dot_in_its_name_has_a_folder_of_sheets_too(opsin, tiny_run, tiny_data, tmp_path):
+    answer = opsin("embed", tiny_run, tiny_data / "discs", "--out", tmp_path / "v1.2.npz", "--clusters", 2)
+
+    assert answer.code == ExitCode.DONE
+    assert (tmp_path / "v1_2_clusters" / "cluster-1.png").is_file()
+
+
 def test_all_clusters_fit_on_one_sheet(opsin, tiny_run, tiny_data, tmp_path):
     sheet = tmp_path / "all.jpg"
 
@@ -165,7 +172,7 @@ class TestWrongUsage:
         answer = opsin("embed", tiny_run, pictures({".": 1}), "--out", tmp_path / "file" / "v.npz")
 
         assert (answer.code, answer.out) == (ExitCode.UNUSABLE, "")
-        assert "no folder that can be written to" in answer.err
+        assert "Could not write" in answer.err
 
     def test_no_such_folder(self, opsin, tiny_run, tmp_path):
         answer = opsin("embed", tiny_run, tmp_path / "no", "--out", tmp_path / "v.npz")

@@ -79,6 +79,22 @@ def test_pictures_without_labels_have_none(opsin, tiny_run, tiny_data, tmp_path)
     assert answer.out.splitlines()[1] == f"   1.000  {(tiny_data / 'discs' / '0.png').resolve()}"
 
 
+def test_a_backbone_finds_similar_pictures_with_weights_that_were_moved(opsin, tiny_data, tmp_path):
+    weights = tmp_path / "digit_cnn.weights.h5"
+    package.build_network("digit_cnn", (28, 28, 1), 2).save_weights(weights)
+    picture = (tiny_data / "discs" / "0.png").resolve()
+
+    made = opsin("embed", "digit_cnn", tiny_data, "--weights", weights, "--out", tmp_path / "v.npz")
+    weights = weights.rename(tmp_path / "moved.weights.h5")
+    lost = opsin("similar", tmp_path / "v.npz", picture)
+    found = opsin("similar", tmp_path / "v.npz", picture, "--weights", weights, "--top", 1, "--json")
+
+    assert made.code == ExitCode.DONE
+    assert "left out" in made.err.lower()
+    assert (lost.code, "--weights PATH" in lost.err) == (ExitCode.USAGE, True)
+    assert json.loads(found.out)[0]["similar"][0]["path"] == str(picture)
+
+
 # What is wrong
 
 

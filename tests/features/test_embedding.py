@@ -250,6 +250,11 @@ def test_random_weights_are_wrong_usage():
         open_embedder("mobilenet", "none")
 
 
+def test_an_architecture_without_published_weights_takes_a_file():
+    with pytest.raises(UsageError, match=r"those of digit_cnn are not.*--weights PATH"):
+        open_embedder("digit_cnn")
+
+
 def test_published_weights_that_are_not_there_are_an_error_offline(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
 

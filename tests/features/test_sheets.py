@@ -63,6 +63,14 @@ def test_each_question_starts_a_row_and_is_followed_by_its_answers(paint):
     assert middles(sheet) == [[r, g, g, g, g, g], [g, *[WHITE] * 5], [b, r, *[WHITE] * 4]]
 
 
+def test_a_white_picture_has_edges_on_the_white_sheet(paint):
+    sheet = draw_matches([paint("w.png", (255, 255, 255))], [[]])
+
+    assert sheet[GAP + 80, GAP + 80].tolist() == WHITE
+    assert sheet[GAP + 5, GAP + 80].tolist() == [235, 235, 235]
+    assert sheet[GAP + 80, 2 * GAP + TILE_WIDTH + 80].tolist() == WHITE
+
+
 def test_a_picture_that_is_gone_is_grey(paint, tmp_path):
     sheet = draw_matches([paint("r.png", (250, 0, 0))], [[Match(0, str(tmp_path / "gone.png"), 0.5, "")]])
 

@@ -50,7 +50,9 @@ def weights(tmp_path_factory) -> Weights:
     """Write a file of random weights, each seed's once, whose normalisation suits noise: `weights("b.weights.h5", 1)`."""
     folder = tmp_path_factory.mktemp("weights")
 
-    def write(name: str = "a.keras", seed: int = 0, *, network: str = NETWORK, shape=(SIZE, SIZE, 3), classes: int = 3) -> Path:
+    def write(
+        name: str = "a.keras", seed: int = 0, *, network: str = NETWORK, shape=(SIZE, SIZE, 3), classes: int = 3
+    ) -> Path:
         path = folder / f"{network}-{shape[2]}-{name}"
         if path.exists():
             return path
@@ -227,7 +229,10 @@ def test_the_predictions_are_those_of_the_network_that_was_kept(tuned, shades):
 def test_the_history_has_the_heads_row_and_then_the_epochs(tuned):
     rows = history(tuned)
 
-    assert [(row["phase"], row["epoch"]) for row in rows] == [("head", "0"), *(("fine-tune", str(n)) for n in (1, 2, 3))]
+    assert [(row["phase"], row["epoch"]) for row in rows] == [
+        ("head", "0"),
+        *(("fine-tune", str(n)) for n in (1, 2, 3)),
+    ]
     assert [bool(row["learning_rate"]) for row in rows] == [False, True, True, True]
 
 
@@ -309,7 +314,8 @@ def steps(shades, weights, tmp_path_factory) -> dict[float, dict[str, np.ndarray
     """The same step of the whole network at equal rates, and at rates that are halved from block to block."""
     folder = tmp_path_factory.mktemp("steps")
     return {
-        decay: moved_in_one_step(shades, folder / f"{decay}", settings(weights(), layer_decay=decay)) for decay in (1.0, 0.5)
+        decay: moved_in_one_step(shades, folder / f"{decay}", settings(weights(), layer_decay=decay))
+        for decay in (1.0, 0.5)
     }
 
 
@@ -395,7 +401,9 @@ def test_a_random_head_is_never_kept(shades, dense, tmp_path):
 # Going on after an interruption
 
 
-def test_a_run_that_was_stopped_killed_and_resumed_ends_bit_for_bit_as_one_that_was_not(shades, weights, tuned, tmp_path):
+def test_a_run_that_was_stopped_killed_and_resumed_ends_bit_for_bit_as_one_that_was_not(
+    shades, weights, tuned, tmp_path
+):
     def die():
         raise KeyboardInterrupt
 
@@ -527,7 +535,9 @@ def test_pictures_of_a_group_stay_together_and_those_without_one_stay_alone(shad
 
     monkeypatch.setattr(transfer, "solve_head", look)
     with pytest.raises(_Seen):
-        train(dataset, dataset.subset([]) if False else ImageDataset.from_csv(table).subset(range(0)), settings(weights())) if False else _train_all(dataset, weights, tmp_path)
+        train(
+            dataset, dataset.subset([]) if False else ImageDataset.from_csv(table).subset(range(0)), settings(weights())
+        ) if False else _train_all(dataset, weights, tmp_path)
 
     together = [group for group in seen["groups"] if seen["groups"].count(group) > 1]
     assert len(set(together)) <= 1
@@ -578,8 +588,12 @@ def test_a_mobilenet_is_headed_and_fine_tuned(shades, weights, tmp_path):
     network = keras.saving.load_model(saved(finished))
     blocks = find_blocks(network, network.get_layer("features").output)
     assert "Fine-tuning 2 of 6 blocks" in notes(finished)
-    above = {layer.name for block in blocks[-2:] for layer in block.layers if isinstance(layer, keras.layers.DepthwiseConv2D)}
-    assert {name for name in changed(finished, file) if name.startswith("conv_dw") and not name.endswith("_bn")} == above
+    above = {
+        layer.name for block in blocks[-2:] for layer in block.layers if isinstance(layer, keras.layers.DepthwiseConv2D)
+    }
+    assert {
+        name for name in changed(finished, file) if name.startswith("conv_dw") and not name.endswith("_bn")
+    } == above
     logits = predictions(finished)["logits"]
     own = keras_logits(finished, [shades.root / name for name in predictions(finished)["paths"]])
     np.testing.assert_allclose(logits, own, atol=1e-3 * np.abs(own).max())

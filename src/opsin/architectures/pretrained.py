@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 
@@ -82,7 +83,9 @@ def _backbone(graph: str, x: keras.KerasTensor, options: dict, weights: str | No
 def _downloading(graph: str) -> Iterator[None]:
     """Say what to do where published weights cannot be had, and keep Keras's bar away from stdout."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            # Keras sees no size where a network goes on from a tensor, and says which one's weights it takes.
+            warnings.filterwarnings("ignore", message="`input_shape` is undefined")
             yield
     except Exception as error:
         # `keras.utils.get_file` raises no narrower kind when it finds no way to the server, or not the whole file.

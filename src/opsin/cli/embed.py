@@ -97,7 +97,8 @@ def _place_of_sheets(clusters: int | None, sheet: Path | None, out: Path, data: 
         )
     require_installed(["sklearn"], "finding clusters")
     require_count(clusters, len(pictures))
-    sheet = sheet or out.with_name(f"{out.stem}_clusters")
+    # Without dots, since what follows one would be taken for a suffix.
+    sheet = sheet or out.with_name(f"{out.stem}_clusters".replace(".", "_"))
     if os.path.isdir(data) and sheet.resolve().is_relative_to(data.resolve()):
         raise UsageError(
             f"Expected a place for the sheets outside of {str(data)!r}, or they would be among its pictures next time; "

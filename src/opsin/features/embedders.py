@@ -153,7 +153,13 @@ def _of_classifier(classifier: Classifier) -> Embedder:
 
 def _open_backbone(name: str, weights: str | None, offline: bool, say: Callable[[str], None]) -> Embedder:
     entry = ARCHITECTURES[name]
-    found = resolve_weights(weights or IMAGENET, name, ARCHITECTURES, offline=offline)
+    weights = weights or IMAGENET
+    if weights == IMAGENET and not entry.published:
+        raise UsageError(
+            f"Expected an architecture whose weights are published; those of {name} are not. Give a file with "
+            "--weights PATH, or another architecture (opsin archs)."
+        )
+    found = resolve_weights(weights, name, ARCHITECTURES, offline=offline)
     if found is None:
         raise UsageError(
             f"Expected pretrained weights for {name}, since random ones tell nothing of pictures; received "
@@ -168,7 +174,7 @@ def _open_backbone(name: str, weights: str | None, offline: bool, say: Callable[
         sha256=_hash(recipe, [name.encode(), *(np.ascontiguousarray(array).tobytes() for array in part.get_weights())]),
         preprocess=recipe,
         source=name,
-        weights=IMAGENET if (weights or IMAGENET) == IMAGENET else str(Path(found).resolve()),
+        weights=IMAGENET if weights == IMAGENET else str(Path(found).resolve()),
     )
     return _run_by_extractor(part, origin)
 

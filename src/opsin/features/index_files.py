@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from opsin.atomic import replacing
+from opsin.atomic import replacing, saying_why
 from opsin.catalog import choose, require
 from opsin.errors import DataError, SavingError, UsageError
 from opsin.model_folder import sign
@@ -77,9 +78,10 @@ def explain_damage(path: str | Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise DataError(
-            f"Expected an index that opsin embed has written; {str(path)!r} is none, or is damaged: "
-            f"{str(error) or type(error).__name__}. Make it again: opsin embed MODEL DATA --out {path}"
+            f"Expected an index that opsin embed has written; {str(path)!r} is none, or is damaged: {reason}. Make it "
+            f"again: opsin embed MODEL DATA --out {path}"
         ) from error
 
 
@@ -99,10 +101,9 @@ def require_place(path: str | Path) -> None:
             "or take it away."
         )
     above = next(folder for folder in target.parents if os.path.lexists(folder))
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise SavingError(
-            f"Could not write {str(path)!r}: {str(above)!r} is no folder that can be written to. Choose another --out."
-        )
+    # What may be written where is only known for sure by doing it.
+    with saying_why(path), tempfile.TemporaryFile(dir=above):
+        pass
 
 
 def _is_replaceable(path: Path, file_format: "_Format") -> bool:
@@ -180,8 +181,9 @@ def _write_parquet(path: Path, content: Content) -> None:
             with _explaining_names(path):
                 arrays[name] = pyarrow.array(column, None if isinstance(column, np.ndarray) else pyarrow.string())
     table = pyarrow.table(arrays, metadata={MARK: _signed(content.document)})
-    # Feature vectors repeat nothing; a dictionary of them would only take time.
-    parquet.write_table(table, path, write_page_checksum=True, use_dictionary=["label"] if "label" in arrays else False)
+    # Feature vectors repeat nothing: to look for it, or to compress them, would only take time.
+    repeating = ["label"] if "label" in arrays else False
+    parquet.write_table(table, path, write_page_checksum=True, use_dictionary=repeating, compression="none")
 
 
 @contextlib.contextmanager

@@ -17,7 +17,10 @@ from opsin.images.drawing import SAVED_AS, contact_sheet, save_image
 from opsin.images.preprocess import Preprocess
 from opsin.images.reading import read_images
 
-THUMBNAIL = Preprocess(160, 160, fit="pad")
+MAT = (235, 235, 235)
+"""What is left free around a picture, so that a white one has edges on the white sheet."""
+
+THUMBNAIL = Preprocess(160, 160, fit="pad", background=MAT)
 COLUMNS, CLUSTER_COLUMNS = 6, 8
 OF_EACH_CLUSTER = 48
 MOST_ROWS = 80

@@ -32,13 +32,10 @@ class Backbone:
 
     def __init__(self, plan: Plan, class_count: int, say: Callable[[str], None]):
         self.plan = plan
-        network = build(plan, class_count, precision="float32", weights=plan.weights, say=say)
+        self.network = build_with_head(plan, class_count, precision="float32", say=say)
         # Kept here: once parts of the network are networks of their own, a layer has several outputs.
-        self.features: keras.KerasTensor = network.get_layer("features").output
+        self.features: keras.KerasTensor = self.network.get_layer("features").output
         """What enters the head, (N, d)."""
-        if plan.config.head == "dense":
-            network = _with_hidden_layer(network, self.features, class_count)
-        self.network = network
         # Random, so that it can be found again in the twin, and another put in its place.
         random = np.random.default_rng(plan.config.seed)
         self._placeholder = [0.01 * random.normal(size=w.shape).astype(np.float32) for w in self.head.get_weights()]
@@ -59,10 +56,15 @@ class Backbone:
         """The network in LiteRT as it was built; None where that cannot be had, or a GPU is better."""
         if gpu_count() or keras.backend.backend() != "tensorflow" or self.plan.config.head != "linear":
             return None
+        # Whatever head it has by now, the one to be found again goes in.
+        weights = self.head.get_weights()
+        self.head.set_weights(self._placeholder)
         try:
             return convert(self.network)
         except ModelError:
             return None
+        finally:
+            self.head.set_weights(weights)
 
     def twin(self) -> bytes | None:
         """Return the network in LiteRT with the head that it has now; None where that takes a new conversion.
@@ -76,7 +78,24 @@ class Backbone:
         return replace_arrays(self.first_twin, [(old_kernel.T, kernel.T), (old_bias, bias)])
 
 
-def _with_hidden_layer(network: keras.Model, features: keras.KerasTensor, class_count: int) -> keras.Model:
-    x = keras.layers.Dense(DENSE_UNITS, activation="relu", kernel_initializer="he_normal", name="hidden")(features)
-    x = keras.layers.Dropout(DENSE_DROPOUT, name="hidden_dropout")(x)
+def build_with_head(
+    plan: Plan, class_count: int, *, precision: str, say: Callable[[str], None] = lambda line: None
+) -> keras.Model:
+    """Build a pretrained network with the head that the settings ask for, one logit a class.
+
+    Args:
+        plan: settings, recipe and weights.
+        class_count: k.
+        precision: a Keras dtype policy.
+        say: is called with a sentence on what of a file of weights was left out.
+    """
+    keras.utils.set_random_seed(plan.config.seed)  # A hidden layer is random.
+    network = build(plan, class_count, precision=precision, weights=plan.weights, say=say)
+    x = network.get_layer("features").output
+    if plan.config.head == "dense":
+        options = {"activation": "relu", "kernel_initializer": "he_normal", "dtype": precision}
+        x = keras.layers.Dense(DENSE_UNITS, name="hidden", **options)(x)
+        x = keras.layers.Dropout(DENSE_DROPOUT, name="hidden_dropout", dtype=precision)(x)
+    elif network.output_shape[-1] == class_count:
+        return network  # Some have a single unit for two classes.
     return keras.Model(network.inputs[0], logits_head(x, class_count), name=network.name)

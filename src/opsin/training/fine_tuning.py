@@ -8,18 +8,18 @@ from typing import Any
 import keras
 import numpy as np
 
-from opsin.architectures.cuts import Block, part_after
+from opsin.architectures.cuts import Block, find_blocks, part_after
 from opsin.architectures.weights import copy_weights
 from opsin.data.splits import TRAIN, VAL
 from opsin.errors import UsageError
 from opsin.names import CHECKPOINT
 from opsin.pipeline import PlainBatches
-from opsin.training.backbone import Backbone
+from opsin.training.backbone import Backbone, build_with_head
 from opsin.training.config import TrainConfig
 from opsin.training.feature_batches import FeatureBatches, PlainFeatureBatches
 from opsin.training.fit import Fitted, Phase, fit, training_batches
 from opsin.training.frozen import FrozenOutputs
-from opsin.training.network import build, compile_network, device_scope
+from opsin.training.network import compile_network, device_scope
 from opsin.training.plan import gpu_count
 from opsin.training.state import score_of
 from opsin.training.stopping import StopRequest
@@ -61,7 +61,7 @@ def blocks_to_train(backbone: Backbone, config: TrainConfig) -> tuple[Block, ...
 
 
 def views_that_fit(frozen: FrozenOutputs, blocks: Sequence[Block], config: TrainConfig) -> int:
-    """Return how many augmented views of the boundary's outputs the cache has room for; what is planned is said.
+    """Return how many augmented views of the boundary's outputs the cache has room for; say so if it is fewer.
 
     Raises:
         UsageError: not even the pictures as they are fit.
@@ -75,12 +75,11 @@ def views_that_fit(frozen: FrozenOutputs, blocks: Sequence[Block], config: Train
             f"Expected room for what enters {blocks[0].name}: {one * pictures / 2**30:.2f} GiB; half of "
             f"--cache-limit-gb {config.cache_limit_gb:g} is less. Raise it, or unfreeze fewer blocks."
         )
-    size = one * (pictures + views * len(frozen.stored[TRAIN]))
-    less = "" if views == config.views else f" ({config.views} were asked for; the cache has room for these)"
-    frozen.run.say(
-        f"Below {blocks[0].name} nothing is trained: its outputs are kept once, as they are and in {views} augmented "
-        f"views{less}, {size / 2**30:.2f} GiB."
-    )
+    if views < config.views:
+        frozen.run.say(
+            f"The cache has room for {views} augmented views of what enters {blocks[0].name}; {config.views} were "
+            "asked for (--cache-limit-gb)."
+        )
     return views
 
 
@@ -119,6 +118,10 @@ def fine_tune(
         return _end_to_end(frozen, class_weights, config, stop, phase)
     views = views_that_fit(frozen, blocks, config)
     start = blocks[0].start
+    frozen.run.say(
+        f"Below {blocks[0].name} nothing is trained: its outputs are kept once, as they are and in {views} augmented "
+        "views."
+    )
     features = frozen.at(start, "float16")
     batches = FeatureBatches(
         [features[TRAIN], *frozen.views_at(start, "float16", views)],
@@ -142,12 +145,14 @@ def _end_to_end(
     val = PlainBatches(frozen.stored[VAL], config.batch_size)
     with device_scope():
         network = backbone.network
+        blocks = backbone.blocks
         if config.precision != "float32" or gpu_count() > 1:
-            weights = backbone.plan.weights
-            network = build(backbone.plan, len(class_weights), precision=config.precision, weights=weights)
+            network = build_with_head(backbone.plan, len(class_weights), precision=config.precision)
             copy_weights(backbone.network, network)
+            # Variables that are named by a count have other names here.
+            blocks = find_blocks(network, network.get_layer("features").output)
         with normalization_frozen(network):
-            compile_network(network, config, rate_factors=_rate_factors(backbone.blocks, config.layer_decay))
+            compile_network(network, config, rate_factors=_rate_factors(blocks, config.layer_decay))
             fitted = fit(network, batches, val, config=config, run=frozen.run, stop=stop, phase=phase)
     if network is not backbone.network:
         copy_weights(network, backbone.network)

@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 
@@ -54,6 +55,7 @@ class FrozenOutputs:
         self.run = run
         self.boundary = boundary
         self._extractors: dict[int, Extractor] = {}
+        self._kept: dict[tuple, Any] = {}
 
     def features(self) -> dict[str, StoredFeatures]:
         """Return what enters the head, float32 (n, d), for all pictures as they are."""
@@ -74,30 +76,33 @@ class FrozenOutputs:
             tensor: where to stop, (N, ...).
             dtype: what is kept, `"float32"` or `"float16"`.
         """
-        return extract(
-            self._extractor(tensor),
-            self.stored,
-            cache=self._cache,
-            dtype=dtype,
-            progress=_Progress(self, "features of the pictures"),
-            say=self.run.say,
-        )
+        key = (id(tensor), dtype)
+        if key not in self._kept:
+            self._kept[key] = extract(
+                self._extractor(tensor),
+                self.stored,
+                cache=self._cache,
+                dtype=dtype,
+                progress=_Progress(self, "features of the pictures"),
+                say=self.run.say,
+            )
+        return self._kept[key]
 
     def views_at(self, tensor: keras.KerasTensor, dtype: str, count: int) -> list[StoredFeatures]:
         """Return the same for the training pictures in `count` augmented views."""
-        return [
-            extract_view(
-                self._extractor(tensor),
-                self.stored[TRAIN],
-                self._augmenter,
-                view,
-                cache=self._cache,
-                dtype=dtype,
-                progress=_Progress(self, f"features of view {view} of {count}"),
-                say=self.run.say,
-            )
-            for view in range(1, count + 1)
-        ]
+        for view in range(1, count + 1):
+            if (id(tensor), dtype, view) not in self._kept:
+                self._kept[id(tensor), dtype, view] = extract_view(
+                    self._extractor(tensor),
+                    self.stored[TRAIN],
+                    self._augmenter,
+                    view,
+                    cache=self._cache,
+                    dtype=dtype,
+                    progress=_Progress(self, f"features of view {view} of {count}"),
+                    say=self.run.say,
+                )
+        return [self._kept[id(tensor), dtype, view] for view in range(1, count + 1)]
 
     def _onward(self, features: StoredFeatures) -> StoredFeatures:
         return run_on(self._upper, features)

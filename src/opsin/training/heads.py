@@ -35,6 +35,7 @@ class LinearHead:
         log_loss: its cross-entropy on pictures that took no part in solving, in nats.
         accuracy: the share of those that it had right.
         judged: how many those were.
+        cross_validated: whether they were training pictures; where a class has too few, they are those of validation.
         out_of_fold: float32 (n, k), logits of each training picture by a head that had not seen it; None where there
             were too few of a class to leave some out.
     """
@@ -45,6 +46,7 @@ class LinearHead:
     log_loss: float
     accuracy: float
     judged: int
+    cross_validated: bool
     out_of_fold: np.ndarray | None
 
     def logits(self, features: np.ndarray) -> np.ndarray:
@@ -84,6 +86,17 @@ def solve_head(data: HeadData, *, seed: int, stop: Callable[[], bool] = lambda: 
         seed: decides the folds.
         stop: is asked now and then; once it says yes, the best strength so far is taken.
     """
+    from sklearn.exceptions import ConvergenceWarning
+
+    # Here, and not where they come from: that is in threads, which share their filters.
+    with warnings.catch_warnings():
+        # Nearly there is near enough for a choice by evidence; and many classes of few pictures are classes.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
+        return _solve(data, seed, stop)
+
+
+def _solve(data: HeadData, seed: int, stop: Callable[[], bool]) -> LinearHead:
     mean = data.views[0].mean(axis=0)
     scale = float((data.views[0] - mean).std()) or 1.0
     views = [(view - mean) / scale for view in data.views]
@@ -103,6 +116,7 @@ def solve_head(data: HeadData, *, seed: int, stop: Callable[[], bool] = lambda: 
         loss,
         float((held_out[judged].argmax(axis=1) == labels[judged]).mean()),
         len(judged),
+        bool(folds),
         held_out.astype(np.float32) if folds and len(judged) == len(labels) else None,
     )
 
@@ -166,7 +180,6 @@ def _path(
     views: Sequence[np.ndarray], labels: np.ndarray, weights: np.ndarray, strengths: Sequence[float]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield kernel (d, k) and bias (k,) for each strength, each search starting where the last one ended."""
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     features = np.concatenate(views) if len(views) > 1 else views[0]
@@ -175,9 +188,7 @@ def _path(
     for strength in strengths:
         # Views of one picture are one piece of evidence.
         solver.C = strength
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # Nearly there is near enough for a choice by evidence.
-            solver.fit(features, repeated, sample_weight=weights[repeated] / len(views))
+        solver.fit(features, repeated, sample_weight=weights[repeated] / len(views))
         kernel, bias = solver.coef_.T, solver.intercept_
         if len(weights) == 2:
             # One column z stands for the pair (-z/2, z/2), which has the same probabilities.

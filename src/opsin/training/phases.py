@@ -5,7 +5,7 @@ from dataclasses import replace
 from opsin.data.splits import TRAIN, VAL
 from opsin.pipeline import PlainBatches
 from opsin.training.backbone import Backbone
-from opsin.training.fine_tuning import Before, blocks_to_train, fine_tune
+from opsin.training.fine_tuning import Before, blocks_to_train, fine_tune, views_that_fit
 from opsin.training.fit import fit, training_batches
 from opsin.training.frozen import FrozenOutputs
 from opsin.training.learned import Learned
@@ -48,6 +48,9 @@ def _transfer(begun: Begun, stop: StopRequest) -> Learned:
     blocks = blocks_to_train(backbone, config)
     boundary = blocks[0].start if 0 < len(blocks) < len(backbone.blocks) else None
     frozen = FrozenOutputs(backbone, begun.stored, begun.run, boundary)
+    if boundary is not None:
+        # Before the head, which is put on the same views.
+        config = config.replace(views=views_that_fit(frozen, blocks, config))
     headed = fit_head(frozen, begun.class_weights, config, stop)
     learned = keep_head(begun, headed)
     if not blocks or learned.error is not None or not learned.completed or stop.made:

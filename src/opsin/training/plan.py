@@ -163,6 +163,7 @@ def _choose_architecture(config: TrainConfig, median_side: int) -> str:
         return PRETRAINED_FIRST
     fitting = architectures_of(weights, ARCHITECTURES)
     if not fitting:
+        resolve_weights(weights, PRETRAINED_FIRST, ARCHITECTURES)  # Says so if there is nothing at the path.
         raise UsageError(
             f"Expected an architecture for the weights {weights!r}; their name does not say it. Give it with --arch."
         )

@@ -13,7 +13,7 @@ from opsin.architectures.figures import PARAMETERS_AND_MULTIPLY_ADDS
 from opsin.data.splits import TRAIN, VAL
 from opsin.errors import OpsinError
 from opsin.evaluation.intervals import estimate
-from opsin.evaluation.wording import interval, percent
+from opsin.evaluation.wording import count, interval, percent
 from opsin.features.speeds import recall_speed
 from opsin.pipeline import TrainingBatches
 from opsin.training.config import AUTO, TrainConfig, seconds_of
@@ -148,8 +148,8 @@ class _Search:
         """The top blocks of the best backbone, one more each time."""
         blocks = self.best.frozen.backbone.blocks
         failures = 0
-        for count in range(1, len(blocks)):
-            if failures == FAILURES or self.stop.made or not self._try_blocks(blocks[-count:]):
+        for number in range(1, len(blocks)):
+            if failures == FAILURES or self.stop.made or not self._try_blocks(blocks[-number:]):
                 break
             failures = 0 if self._last_was_better else failures + 1
 
@@ -199,7 +199,7 @@ class _Search:
         epochs = min(config.fine_tune_epochs, int((left - fixed - views * epoch) / epoch))
         what = f"{name}, top {len(blocks)} blocks trained" if len(blocks) > 1 else f"{name}, top block trained"
         cost = fixed + (views + max(epochs, LEAST_EPOCHS)) * epoch
-        if not self._afford(f"{what} for up to {max(epochs, LEAST_EPOCHS)} epochs on {views} views", cost):
+        if not self._afford(f"{what} for up to {max(epochs, LEAST_EPOCHS)} epochs on {count(views, 'view')}", cost):
             return False
         began = time.monotonic()
         before = Before(self.rows, best.val_accuracy, best.val_loss)
@@ -270,8 +270,8 @@ class _Search:
         return sum(len(images) for images in self.first.stored.values())
 
     def _report(self, what: str, accuracy: float, loss: float, began: float, better: bool) -> None:
-        count = len(self.first.stored[VAL])
-        judged = estimate(round(accuracy * count), count)
+        n = len(self.first.stored[VAL])
+        judged = estimate(round(accuracy * n), n)
         kept = (
             "The best so far, saved."
             if better

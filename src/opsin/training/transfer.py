@@ -75,7 +75,7 @@ def _solve(frozen: FrozenOutputs, class_weights: np.ndarray, config: TrainConfig
         class_weights,
         features[VAL],
         labels[VAL],
-        groups=[group or str(row) for row, group in enumerate(groups)] if any(groups) else None,
+        groups=[group or f"\0{row}" for row, group in enumerate(groups)] if any(groups) else None,
     )
     head = solve_head(data, seed=config.seed, stop=lambda: stop.made)
     frozen.backbone.head.set_weights([head.kernel, head.bias])
@@ -93,10 +93,10 @@ def _solve(frozen: FrozenOutputs, class_weights: np.ndarray, config: TrainConfig
     }
     frozen.run.write_history([row])
     judged = estimate(int(right[VAL].sum()), len(right[VAL]))
+    left_out = f"; {percent(head.accuracy)} of {head.judged:,} training pictures that were left out in turn"
     frozen.run.say(
         f"Linear head on {features[TRAIN].shape[1]:,} features, C {head.strength:.2g}: val accuracy "
-        f"{percent(judged.value)} ({interval(judged)}); {percent(head.accuracy)} of {head.judged:,} pictures that were "
-        "left out in turn."
+        f"{percent(judged.value)} ({interval(judged)}){left_out if head.cross_validated else ''}."
     )
     judged_parts = {part: logits[part] for part in logits if part != TRAIN}
     held_out = np.average([head.log_loss, losses[VAL]], weights=[head.judged, len(labels[VAL])])
