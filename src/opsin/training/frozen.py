@@ -26,6 +26,7 @@ from opsin.features.speeds import remember_speed
 from opsin.training.backbone import Backbone
 from opsin.training.plan import gpu_count
 from opsin.training.run_folder import RunFolder
+from opsin.training.stopping import Deadline, StoppedByUser, StopRequest
 
 SECONDS_BETWEEN_EVENTS = 0.25
 ENOUGH_TO_MEASURE = 64
@@ -33,12 +34,13 @@ ENOUGH_TO_MEASURE = 64
 
 
 class FrozenOutputs:
-    """A backbone's outputs at any tensor, for all parts of the data.
+    """A backbone's outputs at any tensor, for all parts of the data; `StoppedByUser` leaves them in the middle.
 
     Args:
         backbone: the network.
         stored: the decoded pictures, by part.
         run: where events go.
+        stop: is looked at after each batch.
         boundary: where the network will be cut for fine-tuning, if it will be: what crosses there is computed first,
             and the features from that.
     """
@@ -48,11 +50,13 @@ class FrozenOutputs:
         backbone: Backbone,
         stored: Mapping[str, StoredImages],
         run: RunFolder,
+        stop: "StopRequest | Deadline",
         boundary: "keras.KerasTensor | None" = None,
     ):
         self.backbone = backbone
         self.stored = stored
         self.run = run
+        self.stop = stop
         self.boundary = boundary
         self._extractors: dict[int, Extractor] = {}
         self._kept: dict[tuple, Any] = {}
@@ -104,6 +108,12 @@ class FrozenOutputs:
                 )
         return [self._kept[id(tensor), dtype, view] for view in range(1, count + 1)]
 
+    def leave_if_asked(self) -> None:
+        """Raise `StoppedByUser` if that was asked for."""
+        if self.stop.made:
+            self.run.emit("stopping", text=self.stop.reason)
+            raise StoppedByUser
+
     def _onward(self, features: StoredFeatures) -> StoredFeatures:
         return run_on(self._upper, features)
 
@@ -144,6 +154,7 @@ class _Progress:
         self.started = self.last = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
+        self.frozen.leave_if_asked()
         now = time.monotonic()
         if now - self.last > SECONDS_BETWEEN_EVENTS or done == total:
             self.last = now

@@ -12,7 +12,7 @@ from opsin.training.learned import Learned
 from opsin.training.network import in_float32
 from opsin.training.preparing import Begun
 from opsin.training.search import deadline_of, epochs_that_fit, search
-from opsin.training.stopping import Deadline, StopRequest
+from opsin.training.stopping import Deadline, StoppedByUser, StopRequest
 from opsin.training.transfer import fit_head, keep_head
 
 
@@ -47,16 +47,22 @@ def _transfer(begun: Begun, stop: StopRequest) -> Learned:
     config, backbone = begun.plan.config, begun.network
     blocks = blocks_to_train(backbone, config)
     boundary = blocks[0].start if 0 < len(blocks) < len(backbone.blocks) else None
-    frozen = FrozenOutputs(backbone, begun.stored, begun.run, boundary)
+    frozen = FrozenOutputs(backbone, begun.stored, begun.run, stop, boundary)
     if boundary is not None:
         # Before the head, which is put on the same views.
         config = config.replace(views=views_that_fit(frozen, blocks, config))
-    headed = fit_head(frozen, begun.class_weights, config, stop)
+    try:
+        headed = fit_head(frozen, begun.class_weights, config, stop)
+    except StoppedByUser:
+        return Learned(None, [], begun.stored, completed=False)
     learned = keep_head(begun, headed)
     if not blocks or learned.error is not None or not learned.completed or stop.made:
         return learned
     before = Before(headed.history, headed.val_accuracy, headed.val_loss)
-    fitted = fine_tune(frozen, blocks, begun.class_weights, before=before, config=config, stop=stop)
+    try:
+        fitted = fine_tune(frozen, blocks, begun.class_weights, before=before, config=config, stop=stop)
+    except StoppedByUser:
+        return replace(learned, completed=False)
     history = [*headed.history, *fitted.state.history]
     if not fitted.state.best_epoch:
         if fitted.completed:

@@ -23,7 +23,7 @@ from opsin.training.learned import Learned
 from opsin.training.plan import architectures_at_hand, make_plan
 from opsin.training.preparing import Begun, prepare
 from opsin.training.rate_finder import unchanged
-from opsin.training.stopping import Deadline, StopRequest
+from opsin.training.stopping import Deadline, StoppedByUser, StopRequest
 from opsin.training.transfer import Headed, fit_head, keep_head
 
 SLOWEST_GUESS = 20.0
@@ -80,7 +80,10 @@ def search(begun: Begun, stop: StopRequest, started: float) -> Learned:
         started: when the budget began, as `time.monotonic()` has it.
     """
     running = _Search(begun, stop, started + seconds_of(begun.plan.config.budget))
-    running.begin()
+    try:
+        running.begin()
+    except StoppedByUser:
+        return Learned(None, [], begun.stored, completed=False)
     running.try_larger_backbones()
     running.try_fine_tuning()
     return running.finish()
@@ -137,6 +140,8 @@ class _Search:
                 break
             try:
                 better = self._try_head(self._prepare(wanted.replace(architecture=name)))
+            except StoppedByUser:
+                break
             except OpsinError as error:
                 self._say(f"{name} is left out: {error}")
                 continue
@@ -171,7 +176,7 @@ class _Search:
     def _try_head(self, begun: Begun) -> bool:
         began = time.monotonic()
         config, name = begun.plan.config, begun.plan.config.architecture
-        frozen = FrozenOutputs(begun.network, begun.stored, begun.run)
+        frozen = FrozenOutputs(begun.network, begun.stored, begun.run, self._deadline())
         headed = fit_head(frozen, begun.class_weights, config, self.stop)
         self.rows += [{**row, "architecture": name, "blocks": 0} for row in headed.history]
         better = self.best is None or headed.held_out_loss < self.best.headed.held_out_loss
@@ -204,8 +209,13 @@ class _Search:
         began = time.monotonic()
         before = Before(self.rows, best.val_accuracy, best.val_loss)
         settings = config.replace(views=views, fine_tune_epochs=epochs, monitor="val_loss", patience=PATIENCE)
-        deadline = Deadline(self.stop, self.end - self._reserve())
-        fitted = fine_tune(best.frozen, blocks, best.begun.class_weights, before=before, config=settings, stop=deadline)
+        deadline = best.frozen.stop = self._deadline()
+        try:
+            fitted = fine_tune(
+                best.frozen, blocks, best.begun.class_weights, before=before, config=settings, stop=deadline
+            )
+        except StoppedByUser:
+            return False
         rows = fitted.state.history
         self.rows += [{**row, "architecture": name, "blocks": len(blocks)} for row in rows]
         self._last_was_better = bool(fitted.state.best_epoch)
@@ -236,6 +246,10 @@ class _Search:
                 chosen.append(name)
                 top1 = ARCHITECTURES[name].top1 or top1
         return chosen
+
+    def _deadline(self) -> "StopRequest | Deadline":
+        """Return when the step that begins now must leave; the first one may take what it takes."""
+        return self.stop if self.best is None else Deadline(self.stop, self.end - self._reserve())
 
     def _afford(self, what: str, cost: float) -> bool:
         left = self.end - time.monotonic() - self._reserve()
