@@ -5,10 +5,10 @@ import pytest
 
 from opsin.data.dataset import ImageDataset
 from opsin.data.readers import Entry, Listing
-from opsin.errors import DataError, UsageError
+from opsin.errors import DataError, ModelError, UsageError
 from opsin.images.drawing import draw_picture, save_image
 from opsin.training.config import TrainConfig
-from opsin.training.plan import make_plan, settle_precision, weigh_classes
+from opsin.training.plan import make_plan, settings_of, settle_precision, weigh_classes
 
 
 @pytest.fixture
@@ -107,3 +107,65 @@ def test_classes_in_balance_or_without_weights_all_weigh_one():
 def test_a_class_without_training_pictures_is_an_error():
     with pytest.raises(DataError, match="none that can be read of 'class1'"):
         weigh_classes(TrainConfig(), labelled([0, 0, 2], 3))
+
+
+@pytest.fixture
+def weights_folder(tmp_path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name in ("mobilenet_v2_1.0_224_no_top.h5", "mobilenet_v2_0.35_224_no_top.h5", "resnet50_notop.h5"):
+        (folder / name).touch()
+    return folder
+
+
+def test_a_folder_of_weights_offers_the_usual_network_and_under_a_budget_the_cheapest(dataset_of, weights_folder):
+    settings = TrainConfig(weights=str(weights_folder))
+
+    assert make_plan(settings, dataset_of(300, 200)).weights.endswith("mobilenet_v2_1.0_224_no_top.h5")
+    assert make_plan(settings.replace(budget="5m"), dataset_of(300, 200)).weights.endswith("v2_0.35_224_no_top.h5")
+
+
+def test_small_pictures_are_trained_from_scratch_under_a_budget_too(dataset_of):
+    assert make_plan(TrainConfig(budget="5m"), dataset_of(28, 28)).config.architecture == "cifar_cnn"
+
+
+def test_under_a_budget_the_settings_keep_the_architecture_open(dataset_of, weights_folder):
+    settings = TrainConfig(weights=str(weights_folder), budget="5m")
+
+    known = settings_of(make_plan(settings, dataset_of(300, 200)), settings)
+
+    assert (known.architecture, known.image_size) == ("auto", None)
+
+
+def test_weights_that_are_not_there_are_said_before_their_name_is_read(dataset_of, tmp_path):
+    with pytest.raises(UsageError, match="there is nothing at"):
+        make_plan(TrainConfig(weights=str(tmp_path / "nothing.h5")), dataset_of(300, 200))
+
+
+def test_weights_whose_name_says_nothing_need_an_architecture(dataset_of, tmp_path):
+    (tmp_path / "mine.h5").touch()
+
+    with pytest.raises(UsageError, match="Give it with --arch"):
+        make_plan(TrainConfig(weights=str(tmp_path / "mine.h5")), dataset_of(300, 200))
+
+
+@pytest.mark.parametrize("setting", [{"unfreeze_blocks": 1}, {"unfreeze": "all"}, {"head": "dense"}, {"views": 2}])
+def test_settings_of_pretrained_weights_are_refused_from_scratch(dataset_of, setting):
+    with pytest.raises(UsageError, match=f"Expected {next(iter(setting))} only with pretrained weights"):
+        make_plan(TrainConfig(weights="none", **setting), dataset_of(30, 30))
+
+
+def test_fine_tuning_has_a_tenth_of_the_rate_and_views_of_its_own(dataset_of, weights_folder):
+    settings = TrainConfig(weights=str(weights_folder), unfreeze_blocks=1)
+
+    config = make_plan(settings, dataset_of(300, 200)).config
+
+    assert (config.fine_tune_rate, config.views, config.augment) == (pytest.approx(1e-4), 4, "light")
+    assert make_plan(settings.replace(unfreeze_blocks=0), dataset_of(300, 200)).config.views == 0
+
+
+def test_published_weights_that_were_never_downloaded_are_an_error_offline(dataset_of, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+
+    with pytest.raises(ModelError, match=r"--offline says.*Go online once.*--weights none"):
+        make_plan(TrainConfig(offline=True), dataset_of(300, 200))

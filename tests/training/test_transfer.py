@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -17,7 +17,7 @@ from opsin.architectures.cuts import find_blocks
 from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.errors import UsageError
-from opsin.training import transfer
+from opsin.training import heads, transfer
 from opsin.training.config import TrainConfig
 from opsin.training.run_folder import RunFolder
 from opsin.training.train import TrainingRun, train
@@ -26,20 +26,19 @@ from opsin.training.train import TrainingRun, train
 NETWORK, SIZE = "cifar_cnn", 24
 TOP, MIDDLE, BOTTOM = ("features",), ("stage2_1", "stage2_2", "stage3"), ("stage1_1", "stage1_2")
 
-COLORS = {"ash": (110, 118, 150), "moss": (112, 150, 112), "rust": (150, 116, 110)}
+
+@pytest.fixture(scope="module")
+def shapes(tiny_data) -> ImageDataset:
+    """24 pictures each of blue checks, red discs and green stripes."""
+    return ImageDataset.from_folder(tiny_data)
 
 
 @pytest.fixture(scope="module")
-def shades(tmp_path_factory) -> ImageDataset:
-    """60 very noisy pictures of 24×24 pixels in three shades of gray."""
-    root = tmp_path_factory.mktemp("shades")
-    random = np.random.default_rng(0)
-    for name, color in COLORS.items():
-        (root / name).mkdir()
-        for number in range(20):
-            noise = random.normal(color, 80, (24, 24, 3)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(noise).save(root / name / f"{number}.png")
-    return ImageDataset.from_folder(root)
+def modest() -> Iterator[None]:
+    """Hold the head so small that blocks below it can better it in an epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heads, "STRENGTHS", (0.0003,))
+        yield
 
 
 Weights = Callable[..., Path]
@@ -70,7 +69,7 @@ def weights(tmp_path_factory) -> Weights:
 
 def settings(weights: Path, **changes) -> TrainConfig:
     chosen = {"architecture": NETWORK, "image_size": SIZE, "weights": str(weights), "batch_size": 12, "patience": 0}
-    chosen |= {"optimizer": "sgd-nesterov", "fine_tune_epochs": 3, "fine_tune_rate": 0.003, "monitor": "val_loss"}
+    chosen |= {"optimizer": "sgd-nesterov", "fine_tune_epochs": 3, "fine_tune_rate": 0.001, "monitor": "val_loss"}
     return TrainConfig(**{**chosen, **changes})
 
 
@@ -99,6 +98,10 @@ def changed(finished: TrainingRun, weights: Path) -> set[str]:
 def convolutions(*stages: str) -> set[str]:
     """The layers that have kernels and biases in these stages."""
     return {stage if stage == "features" else f"{stage}_conv" for stage in stages}
+
+
+def mean_loss(finished: TrainingRun, logits: np.ndarray, labels: np.ndarray) -> float:
+    return float(-np.log(finished.classifier.probabilities(logits)[np.arange(len(labels)), labels]).mean())
 
 
 def images_of(finished: TrainingRun, paths) -> np.ndarray:
@@ -132,15 +135,15 @@ def part_of(found: dict[str, np.ndarray], part: str, name: str) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def headed(shades, weights, tmp_path_factory) -> TrainingRun:
-    return run(shades, RunFolder.create(tmp_path_factory.mktemp("headed") / "run"), settings(weights(), views=2))
+def headed(shapes, weights, tmp_path_factory) -> TrainingRun:
+    return run(shapes, RunFolder.create(tmp_path_factory.mktemp("headed") / "run"), settings(weights(), views=2))
 
 
-def test_the_saved_network_gives_the_logits_that_were_computed_from_features(headed, shades):
+def test_the_saved_network_gives_the_logits_that_were_computed_from_features(headed, shapes):
     found = predictions(headed)
 
     for part in ("val", "test"):
-        paths = [shades.root / name for name in part_of(found, part, "paths")]
+        paths = [shapes.root / name for name in part_of(found, part, "paths")]
         logits = part_of(found, part, "logits")
         np.testing.assert_allclose(keras_logits(headed, paths), logits, atol=1e-4 * np.abs(logits).max())
         twin = Classifier.open(headed.folder).run(images_of(headed, paths)).logits
@@ -148,27 +151,27 @@ def test_the_saved_network_gives_the_logits_that_were_computed_from_features(hea
 
 
 def test_a_head_learns(headed):
-    assert headed.report.accuracy.value > 0.6
     assert headed.completed
+    assert headed.report.accuracy.value > 0.9
 
 
 def test_below_the_head_nothing_changes(headed, weights):
     assert changed(headed, weights()) == set()
 
 
-def test_training_pictures_have_logits_of_heads_that_had_not_seen_them(headed, shades):
-    found, parts = predictions(headed), shades.split(0.2, 0.2, seed=0)
+def test_training_pictures_have_logits_of_heads_that_had_not_seen_them(headed, shapes):
+    found, parts = predictions(headed), shapes.split(0.2, 0.2, seed=0)
 
-    assert found["split"].tolist() == ["train"] * 36 + ["val"] * 12 + ["test"] * 12
+    assert found["split"].tolist() == [name for name in ("train", "val", "test") for _ in getattr(parts, name).names]
     assert found["paths"].tolist() == [*parts.train.names, *parts.val.names, *parts.test.names]
     assert found["labels"].tolist() == [*parts.train.labels, *parts.val.labels, *parts.test.labels]
     own = keras_logits(headed, parts.train.paths)
     out_of_fold = part_of(found, "train", "logits")
     assert np.abs(own - out_of_fold).max() > 0.01 * np.abs(own).max()
-    assert (out_of_fold.argmax(axis=1) == parts.train.labels).mean() > 0.5
+    assert (out_of_fold.argmax(axis=1) == parts.train.labels).mean() > 0.8
 
 
-def test_the_head_has_a_row_in_the_history(headed, shades):
+def test_the_head_has_a_row_in_the_history(headed):
     (row,) = history(headed)
     found = predictions(headed)
     right = part_of(found, "val", "logits").argmax(axis=1) == part_of(found, "val", "labels")
@@ -185,12 +188,12 @@ def test_the_card_says_where_the_network_comes_from(headed, weights):
     assert "fine_tuned" not in provenance
 
 
-def test_features_of_other_weights_are_never_used(shades, weights, headed, tmp_path, monkeypatch):
+def test_features_of_other_weights_are_never_used(shapes, weights, headed, tmp_path, monkeypatch):
     other = settings(weights("b.weights.h5", 1), views=2)
 
-    same_cache = run(shades, RunFolder.create(tmp_path / "same"), other)
+    same_cache = run(shapes, RunFolder.create(tmp_path / "same"), other)
     monkeypatch.setenv("OPSIN_CACHE", str(tmp_path / "cache"))
-    fresh_cache = run(shades, RunFolder.create(tmp_path / "fresh"), other)
+    fresh_cache = run(shapes, RunFolder.create(tmp_path / "fresh"), other)
 
     np.testing.assert_array_equal(predictions(same_cache)["logits"], predictions(fresh_cache)["logits"])
     assert not np.allclose(predictions(same_cache)["logits"], predictions(headed)["logits"], atol=0.01)
@@ -200,52 +203,48 @@ def test_features_of_other_weights_are_never_used(shades, weights, headed, tmp_p
 
 
 @pytest.fixture(scope="module")
-def tuned(shades, weights, tmp_path_factory) -> TrainingRun:
+def tuned(modest, shapes, weights, tmp_path_factory) -> TrainingRun:
     folder = RunFolder.create(tmp_path_factory.mktemp("tuned") / "run")
-    return run(shades, folder, settings(weights(), unfreeze_blocks=2, views=2))
+    return run(shapes, folder, settings(weights(), unfreeze_blocks=2, views=2))
 
 
 def test_only_what_is_unfrozen_changes_and_statistics_never(tuned, weights):
     assert changed(tuned, weights()) == convolutions(*TOP, *MIDDLE)
 
 
-def test_the_twin_says_the_same_after_fine_tuning(tuned, shades):
-    twin = Classifier.open(tuned.folder).run(images_of(tuned, shades.paths)).logits
-    own = keras_logits(tuned, shades.paths)
+def test_the_twin_says_the_same_after_fine_tuning(tuned, shapes):
+    twin = Classifier.open(tuned.folder).run(images_of(tuned, shapes.paths)).logits
+    own = keras_logits(tuned, shapes.paths)
 
     assert (tuned.folder / "model" / "engines" / "model.tflite").is_file()
     np.testing.assert_array_equal(twin.argmax(axis=1), own.argmax(axis=1))
     np.testing.assert_allclose(twin, own, atol=1e-3 * np.abs(own).max())
 
 
-def test_the_predictions_are_those_of_the_network_that_was_kept(tuned, shades):
-    found = predictions(tuned)
+def test_the_predictions_are_those_of_the_network_that_was_kept(tuned, shapes):
+    found, parts = predictions(tuned), shapes.split(0.2, 0.2, seed=0)
 
-    assert found["split"].tolist() == ["val"] * 12 + ["test"] * 12
-    own = keras_logits(tuned, [shades.root / name for name in found["paths"]])
+    assert found["paths"].tolist() == [*parts.val.names, *parts.test.names]
+    own = keras_logits(tuned, [*parts.val.paths, *parts.test.paths])
     np.testing.assert_allclose(found["logits"], own, atol=1e-3 * np.abs(own).max())
 
 
 def test_the_history_has_the_heads_row_and_then_the_epochs(tuned):
     rows = history(tuned)
 
-    assert [(row["phase"], row["epoch"]) for row in rows] == [
-        ("head", "0"),
-        *(("fine-tune", str(n)) for n in (1, 2, 3)),
-    ]
+    expected = [("head", "0"), *(("fine-tune", str(number)) for number in (1, 2, 3))]
+    assert [(row["phase"], row["epoch"]) for row in rows] == expected
     assert [bool(row["learning_rate"]) for row in rows] == [False, True, True, True]
 
 
-def test_the_best_epoch_is_kept_and_it_beats_the_head(tuned, shades):
+def test_the_best_epoch_is_kept_and_it_beats_the_head(tuned, shapes):
     head, *epochs = tuned.history
     best = min(epochs, key=lambda row: row["val_loss"])
-    val = shades.split(0.2, 0.2, seed=0).val
-    logits = keras_logits(tuned, val.paths)
-    loss = -np.log(tuned.classifier.probabilities(logits)[np.arange(12), val.labels]).mean()
+    val = shapes.split(0.2, 0.2, seed=0).val
 
     assert best["val_loss"] < head["val_loss"]
-    # Validated on what crosses the boundary in half precision.
-    assert loss == pytest.approx(best["val_loss"], rel=0.01)
+    # It was validated on what crosses the boundary in half precision.
+    assert mean_loss(tuned, keras_logits(tuned, val.paths), val.labels) == pytest.approx(best["val_loss"], rel=0.01)
 
 
 def test_the_card_names_the_layers_that_were_trained(tuned):
@@ -255,39 +254,43 @@ def test_the_card_names_the_layers_that_were_trained(tuned):
     assert not convolutions(*BOTTOM) & set(named)
 
 
-def test_a_number_of_layers_is_rounded_up_to_whole_blocks(shades, weights, tmp_path):
+def test_the_head_comes_by_way_of_the_boundary_to_what_it_would_be_without(tuned, shapes, weights, tmp_path):
+    # One pass over the pictures serves for both: what crosses the boundary in half precision, and the features.
+    (row, *_), alone = tuned.history, run(shapes, RunFolder.create(tmp_path / "run"), settings(weights(), views=2))
+
+    assert row["val_loss"] == pytest.approx(alone.history[0]["val_loss"], rel=0.01)
+    assert row["loss"] == pytest.approx(alone.history[0]["loss"], rel=0.01)
+
+
+def test_a_number_of_layers_is_rounded_up_to_whole_blocks_and_averages_of_weights_are_what_is_kept(
+    modest, shapes, weights, tmp_path
+):
     # The top block has a single layer.
-    finished = run(shades, RunFolder.create(tmp_path / "run"), settings(weights(), unfreeze="2", fine_tune_epochs=1))
+    config = settings(weights(), unfreeze="2", ema=0.9, fine_tune_epochs=2)
+
+    finished = run(shapes, RunFolder.create(tmp_path / "run"), config)
 
     assert changed(finished, weights()) == convolutions(*TOP, *MIDDLE)
+    best = min(finished.history[1:], key=lambda row: row["val_loss"])
+    val = shapes.split(0.2, 0.2, seed=0).val
+    loss = mean_loss(finished, keras_logits(finished, val.paths), val.labels)
+    assert loss == pytest.approx(best["val_loss"], rel=0.01)
 
 
-def test_if_no_epoch_is_better_the_head_alone_is_kept(shades, weights, tmp_path):
+def test_if_no_epoch_is_better_the_head_alone_is_kept(shapes, weights, tmp_path):
     ruinous = settings(weights(), unfreeze_blocks=2, views=1, fine_tune_rate=0.3, fine_tune_epochs=1, warmup_epochs=0.0)
 
-    finished = run(shades, RunFolder.create(tmp_path / "run"), ruinous)
+    finished = run(shapes, RunFolder.create(tmp_path / "run"), ruinous)
 
     head, epoch = finished.history
     assert epoch["val_loss"] > head["val_loss"]
     assert changed(finished, weights()) == set()
     assert "the head alone is kept" in notes(finished)
     found = predictions(finished)
-    assert found["split"].tolist()[:36] == ["train"] * 36
-    paths, logits = [shades.root / name for name in part_of(found, "test", "paths")], part_of(found, "test", "logits")
+    assert "train" in found["split"]
+    paths, logits = [shapes.root / name for name in part_of(found, "test", "paths")], part_of(found, "test", "logits")
     # Its features came by way of the boundary, where half precision is kept.
     np.testing.assert_allclose(keras_logits(finished, paths), logits, atol=5e-3 * np.abs(logits).max())
-
-
-def test_a_moving_average_of_the_weights_is_what_is_kept(shades, weights, tmp_path):
-    averaged = settings(weights(), unfreeze_blocks=1, ema=0.9, fine_tune_epochs=2)
-
-    finished = run(shades, RunFolder.create(tmp_path / "run"), averaged)
-
-    assert changed(finished, weights()) == convolutions(*TOP)
-    best = min(finished.history[1:], key=lambda row: row["val_loss"])
-    val = shades.split(0.2, 0.2, seed=0).val
-    probabilities = finished.classifier.probabilities(keras_logits(finished, val.paths))
-    assert -np.log(probabilities[np.arange(12), val.labels]).mean() == pytest.approx(best["val_loss"], rel=0.01)
 
 
 # End to end
@@ -295,61 +298,50 @@ def test_a_moving_average_of_the_weights_is_what_is_kept(shades, weights, tmp_pa
 
 def moved_in_one_step(dataset: ImageDataset, folder: Path, config: TrainConfig) -> dict[str, np.ndarray]:
     """By how much each of the network's variables moves in a single step of end-to-end training."""
-    steps = {}
+    before, after = {}, {}
 
     def look(event: dict) -> None:
+        # The weights to beat, and those after the step.
+        if event["event"] == "epoch_started":
+            before.update(np.load(next((folder / "checkpoint").glob("fine-tune*/best-00000.npz"))))
         if event["event"] == "epoch_ended":
-            (checkpoint,) = (folder / "checkpoint").glob("fine-tune*")
-            before, after = (np.load(checkpoint / name) for name in ("best-00000.npz", "last.npz"))
-            steps.update({name: after[name] - before[name] for name in before.files})
+            after.update(np.load(next((folder / "checkpoint").glob("fine-tune*/last.npz"))))
 
-    whole = config.replace(unfreeze="all", fine_tune_epochs=1, batch_size=64, warmup_epochs=0.0, weight_decay=0.0)
-    finished = run(dataset, RunFolder.create(folder, [look]), whole.replace(schedule="constant"))
-    network = keras.saving.load_model(saved(finished))
-    return {variable.path: steps[f"weight{number}"] for number, variable in enumerate(network.weights)}
+    step = {"unfreeze": "all", "fine_tune_epochs": 1, "batch_size": 64, "views": 0}
+    still = {"warmup_epochs": 0.0, "weight_decay": 0.0, "schedule": "constant"}
+    finished = run(dataset, RunFolder.create(folder, [look]), config.replace(**step, **still))
+    variables = keras.saving.load_model(saved(finished)).weights
+    return {
+        variable.path: after[f"weight{number}"] - before[f"weight{number}"]
+        for number, variable in enumerate(variables)
+        if not variable.path.endswith("seed_generator_state")
+    }
 
 
 @pytest.fixture(scope="module")
-def steps(shades, weights, tmp_path_factory) -> dict[float, dict[str, np.ndarray]]:
+def steps(modest, shapes, weights, tmp_path_factory) -> dict[float, dict[str, np.ndarray]]:
     """The same step of the whole network at equal rates, and at rates that are halved from block to block."""
-    folder = tmp_path_factory.mktemp("steps")
+    folder, config = tmp_path_factory.mktemp("steps"), settings(weights())
     return {
-        decay: moved_in_one_step(shades, folder / f"{decay}", settings(weights(), layer_decay=decay))
-        for decay in (1.0, 0.5)
+        decay: moved_in_one_step(shapes, folder / f"{decay}", config.replace(layer_decay=decay)) for decay in (1.0, 0.5)
     }
 
 
-def test_end_to_end_every_kernel_moves_and_no_statistics_do(steps):
+def test_end_to_end_every_kernel_moves_and_normalisation_does_not(steps):
     still = {path for path, step in steps[1.0].items() if not step.any()}
 
-    kinds = ("gamma", "beta", "moving_mean", "moving_variance", "seed_generator_state")
-    assert {path for path in still if not path.endswith("seed_generator_state")} == {
-        path for path in steps[1.0] if path.endswith(kinds) and not path.endswith("seed_generator_state")
-    }
+    assert still == {path for path in steps[1.0] if "_norm/" in path}
+    assert len(still) == 4 * 5
 
 
 def test_the_rate_is_halved_from_block_to_block(steps):
-    depth = {**dict.fromkeys(convolutions(*TOP), 0), **dict.fromkeys(convolutions(*MIDDLE), 1)}
-    depth |= {**dict.fromkeys(convolutions(*BOTTOM), 2), "logits": 0}
+    depth = {"logits": 0, **dict.fromkeys(convolutions(*TOP), 0)}
+    depth |= {**dict.fromkeys(convolutions(*MIDDLE), 1), **dict.fromkeys(convolutions(*BOTTOM), 2)}
 
     for path, step in steps[1.0].items():
-        layer = path.split("/")[0]
-        if step.any() and layer in depth:
-            expected = 0.5 ** depth[layer] * step
+        if step.any():
+            expected = 0.5 ** depth[path.split("/")[0]] * step
             np.testing.assert_allclose(steps[0.5][path], expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
-
-
-def test_end_to_end_in_half_precision_trains_the_same_network(shades, weights, tmp_path):
-    config = settings(weights(), unfreeze="all", head="dense", precision="mixed_bfloat16", views=0, epochs=1)
-
-    finished = run(shades, RunFolder.create(tmp_path / "run"), config.replace(fine_tune_epochs=1))
-
-    network = keras.saving.load_model(saved(finished))
-    assert {layer.dtype_policy.name for layer in network.layers} == {"float32"}
-    assert "hidden" in [layer.name for layer in network.layers]
-    assert [row["phase"] for row in finished.history] == ["head", "fine-tune"]
-    if finished.history[1]["val_loss"] < finished.history[0]["val_loss"]:
-        assert convolutions(*TOP, *MIDDLE, *BOTTOM) <= changed(finished, weights())
 
 
 # A head that is trained
@@ -357,86 +349,98 @@ def test_end_to_end_in_half_precision_trains_the_same_network(shades, weights, t
 
 @pytest.fixture(scope="module")
 def dense(weights) -> TrainConfig:
-    return settings(weights(), head="dense", epochs=2, learning_rate=0.01, views=1)
-
-
-def test_a_trained_head_has_a_hidden_layer_and_a_row_for_each_epoch(shades, weights, dense, tmp_path):
-    finished = run(shades, RunFolder.create(tmp_path / "run"), dense)
-
-    assert [(row["phase"], row["epoch"]) for row in history(finished)] == [("head", "1"), ("head", "2")]
-    assert changed(finished, weights()) == set()
-    assert layers_of(saved(finished))["hidden"][0].shape == (256, 256)
-    again = run(shades, RunFolder.create(tmp_path / "again"), dense)
-    assert without_times(again.history) == without_times(finished.history)
-    for name, arrays in layers_of(saved(finished)).items():
-        assert all(map(np.array_equal, arrays, layers_of(saved(again))[name]))
+    return settings(weights(), head="dense", epochs=2, learning_rate=0.0001, views=1)
 
 
 def without_times(rows: list[dict]) -> list[dict]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
-def test_below_a_trained_head_blocks_are_trained_too(shades, weights, dense, tmp_path):
-    finished = run(shades, RunFolder.create(tmp_path / "run"), dense.replace(unfreeze_blocks=1, fine_tune_epochs=1))
+def same_weights(first: TrainingRun, second: TrainingRun) -> bool:
+    before, after = layers_of(saved(first)), layers_of(saved(second))
+    return all(np.array_equal(a, b) for name in before for a, b in zip(before[name], after[name], strict=True))
 
-    assert [row["phase"] for row in finished.history] == ["head", "head", "fine-tune"]
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def die() -> None:
+    raise KeyboardInterrupt
+
+
+def at(kind: str, epoch: int, action: Callable[[], None]) -> list[Callable[[dict], None]]:
+    return [lambda event: action() if (event["event"], event.get("epoch")) == (kind, epoch) else None]
+
+
+def test_a_trained_head_is_never_kept_at_random_and_ends_bit_for_bit_the_same_when_resumed(
+    shapes, weights, dense, tmp_path
+):
+    whole = run(shapes, RunFolder.create(tmp_path / "whole"), dense)
+    stopped = run(shapes, RunFolder.create(tmp_path / "run", at("epoch_started", 1, press_ctrl_c)), dense)
+
+    assert stopped.classifier is None
+    assert not (tmp_path / "run" / "model").exists()
+    resumed = run(shapes, RunFolder.resume(tmp_path / "run"), dense)
+    assert [(row["phase"], row["epoch"]) for row in history(whole)] == [("head", "1"), ("head", "2")]
+    assert without_times(resumed.history) == without_times(whole.history)
+    assert same_weights(whole, resumed)
+    assert changed(whole, weights()) == set()
+    assert layers_of(saved(whole))["hidden"][0].shape == (256, 256)
+
+
+def test_below_a_trained_head_blocks_are_trained_too(shapes, weights, dense, tmp_path):
+    config = dense.replace(epochs=1, unfreeze_blocks=1, fine_tune_epochs=1, fine_tune_rate=0.0001)
+
+    finished = run(shapes, RunFolder.create(tmp_path / "run"), config)
+
+    assert [row["phase"] for row in finished.history] == ["head", "fine-tune"]
     assert changed(finished, weights()) == convolutions(*TOP)
     assert layers_of(saved(finished))["hidden"][0].shape == (256, 256)
 
 
-def test_a_random_head_is_never_kept(shades, dense, tmp_path):
-    def press(event):
-        if event["event"] == "epoch_started":
-            os.kill(os.getpid(), signal.SIGINT)
+def test_in_half_precision_the_same_network_is_trained_and_it_is_saved_in_float32(shapes, weights, dense, tmp_path):
+    config = dense.replace(epochs=1, unfreeze="all", fine_tune_epochs=1, fine_tune_rate=0.0001, views=0)
 
-    stopped = run(shades, RunFolder.create(tmp_path / "run", [press]), dense)
+    finished = run(shapes, RunFolder.create(tmp_path / "run"), config.replace(precision="mixed_bfloat16"))
 
-    assert stopped.classifier is None
-    assert not (tmp_path / "run" / "model").exists()
-    resumed = run(shades, RunFolder.resume(tmp_path / "run"), dense)
-    assert resumed.completed
-    assert [row["phase"] for row in resumed.history] == ["head", "head"]
+    network = keras.saving.load_model(saved(finished))
+    assert {layer.dtype_policy.name for layer in network.layers} == {"float32"}
+    assert [row["phase"] for row in finished.history] == ["head", "fine-tune"]
+    assert changed(finished, weights()) == convolutions(*TOP, *MIDDLE, *BOTTOM)
 
 
 # Going on after an interruption
 
 
 def test_a_run_that_was_stopped_killed_and_resumed_ends_bit_for_bit_as_one_that_was_not(
-    shades, weights, tuned, tmp_path
+    modest, shapes, weights, tuned, tmp_path
 ):
-    def die():
-        raise KeyboardInterrupt
-
-    def at(kind: str, epoch: int, action):
-        return [lambda event: action() if (event["event"], event.get("epoch")) == (kind, epoch) else None]
-
     config = settings(weights(), unfreeze_blocks=2, views=2)
-    press_ctrl_c = at("epoch_started", 2, lambda: os.kill(os.getpid(), signal.SIGINT))
-    stopped = run(shades, RunFolder.create(tmp_path / "run", press_ctrl_c), config)
+    stopped = run(shapes, RunFolder.create(tmp_path / "run", at("epoch_started", 2, press_ctrl_c)), config)
     assert not stopped.completed
     assert [row["epoch"] for row in stopped.history] == [0, 1]
-    assert stopped.classifier.predict(shades.paths[0]).label in COLORS
+    assert stopped.classifier.predict(shapes.paths[0]).label in shapes.class_names
     with pytest.raises(KeyboardInterrupt):
-        run(shades, RunFolder.resume(tmp_path / "run", at("epoch_ended", 2, die)), config)
+        run(shapes, RunFolder.resume(tmp_path / "run", at("epoch_ended", 2, die)), config)
 
-    resumed = run(shades, RunFolder.resume(tmp_path / "run"), config)
+    resumed = run(shapes, RunFolder.resume(tmp_path / "run"), config)
 
     assert without_times(resumed.history) == without_times(tuned.history)
-    before, after = layers_of(saved(tuned)), layers_of(saved(resumed))
-    assert all(np.array_equal(a, b) for name in before for a, b in zip(before[name], after[name], strict=True))
+    assert same_weights(resumed, tuned)
     np.testing.assert_array_equal(predictions(resumed)["logits"], predictions(tuned)["logits"])
 
 
-# Pictures and machines of all kinds
+# Pictures, classes and machines of all kinds
 
 
-def test_grey_pictures_work_in_colour_networks_and_in_grey_ones(shades, weights, tmp_path):
+def test_grey_pictures_work_in_colour_networks_and_in_grey_ones(weights, tmp_path):
     random = np.random.default_rng(1)
     for name, level in (("dark", 90), ("light", 160)):
         (tmp_path / "grey" / name).mkdir(parents=True)
         for number in range(12):
             noise = random.normal(level, 30, (20, 24)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(noise, "L").save(tmp_path / "grey" / name / f"{number}.png")
+            Image.fromarray(noise).save(tmp_path / "grey" / name / f"{number}.png")
     dataset = ImageDataset.from_folder(tmp_path / "grey")
 
     for color, channels in (("rgb", 3), ("gray", 1)):
@@ -447,106 +451,105 @@ def test_grey_pictures_work_in_colour_networks_and_in_grey_ones(shades, weights,
         assert finished.report.accuracy.value > 0.9
 
 
-def test_two_classes_have_two_logits_even_where_the_network_would_have_one(shades, weights, tmp_path):
-    entries = tuple(entry for entry in shades.listing.entries if entry.label != "moss")
-    two = ImageDataset(type(shades.listing)(shades.root, entries, ("ash", "rust"), ()))
+def test_two_classes_have_two_logits_even_where_the_network_would_have_one(shapes, weights, tmp_path):
+    entries = tuple(entry for entry in shapes.listing.entries if entry.label != "discs")
+    two = ImageDataset(type(shapes.listing)(shapes.root, entries, ("checks", "stripes"), ()))
     file = weights(network="cats_dogs_cnn", classes=2)
 
     finished = run(two, RunFolder.create(tmp_path / "run"), settings(file, architecture="cats_dogs_cnn"))
 
-    assert finished.classifier.predict(shades.paths[0]).probabilities.shape == (2,)
-    logits = part_of(predictions(finished), "test", "logits")
-    paths = [shades.root / name for name in part_of(predictions(finished), "test", "paths")]
+    assert finished.classifier.predict(shapes.paths[0]).probabilities.shape == (2,)
+    found = predictions(finished)
+    paths, logits = [shapes.root / name for name in part_of(found, "test", "paths")], part_of(found, "test", "logits")
     np.testing.assert_allclose(keras_logits(finished, paths), logits, atol=1e-4 * np.abs(logits).max())
-
-
-def test_all_that_is_cached_lies_in_the_cache_folder(shades, weights, tmp_path, monkeypatch):
-    for name in ("home", "here"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setenv("OPSIN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.chdir(tmp_path / "here")
-    file = weights()
-
-    run(shades, RunFolder.create(tmp_path / "run"), settings(file, views=1))
-
-    # Pixels, features as they are, one view; and what was measured.
-    folders = [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
-    assert len(folders) == 3
-    assert not list((tmp_path / "home").iterdir())
-    assert not list((tmp_path / "here").iterdir())
-
-
-def test_without_a_cache_nothing_is_kept_and_nothing_else_changes(shades, weights, headed, tmp_path, monkeypatch):
-    monkeypatch.setenv("OPSIN_CACHE", str(tmp_path / "cache"))
-
-    finished = run(shades, RunFolder.create(tmp_path / "run"), settings(weights(), views=2, cache=False))
-
-    assert not list(tmp_path.glob("cache/*/"))
-    np.testing.assert_array_equal(predictions(finished)["logits"], predictions(headed)["logits"])
-
-
-GIB = 2**30
-ONE_AT_BOUNDARY = 2 * 12 * 12 * 32
-
-
-def test_no_more_views_are_made_than_the_cache_has_room_for(shades, weights, tmp_path, monkeypatch):
-    monkeypatch.setenv("OPSIN_CACHE", str(tmp_path / "cache"))
-    # Half of the cache is for what crosses the boundary: 60 pictures as they are, and two views of the 36.
-    limit = 2 * ONE_AT_BOUNDARY * (60 + 2.5 * 36) / GIB
-    config = settings(weights(), unfreeze_blocks=2, views=4, cache_limit_gb=limit, fine_tune_epochs=1)
-    made = []
-
-    finished = run(
-        shades,
-        RunFolder.create(tmp_path / "run", [lambda event: made.append(event.get("what"))]),
-        config,
-    )
-
-    assert "in 2 augmented views" in notes(finished)
-    assert "4 were asked for" in notes(finished)
-    assert not any("view 3" in what for what in made if what)
-    assert sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file()) <= limit * GIB
-
-
-def test_a_boundary_that_does_not_fit_is_an_error_that_says_what_to_do(shades, weights, tmp_path):
-    config = settings(weights(), unfreeze_blocks=2, cache_limit_gb=2 * ONE_AT_BOUNDARY * 50 / GIB)
-
-    with pytest.raises(UsageError, match=r"what enters stage2_1_conv.*Raise it, or unfreeze fewer blocks"):
-        run(shades, RunFolder.create(tmp_path / "run"), config)
 
 
 class _Seen(Exception):
     pass
 
 
-def test_pictures_of_a_group_stay_together_and_those_without_one_stay_alone(shades, weights, tmp_path, monkeypatch):
-    # One group is called as a picture's number is.
-    rows = [f"{name},{Path(name).parent},{'5' if n % 20 < 5 else ''}" for n, name in enumerate(shades.names)]
-    table = shades.root / "groups.csv"
-    table.write_text("path,label,group\n" + "\n".join(rows) + "\n")
+def test_pictures_of_a_group_stay_together_and_those_without_one_stay_alone(shapes, weights, tmp_path, monkeypatch):
+    # The group is called as some picture's number is.
+    groups = ["5" if number % 24 < 6 else "" for number in range(len(shapes))]
+    rows = [f"{name},{Path(name).parent},{group}" for name, group in zip(shapes.names, groups, strict=True)]
+    table = shapes.root / "groups.csv"
+    table.write_text("\n".join(["path,label,group", *rows]))
     dataset = ImageDataset.from_csv(table)
-    seen = {}
+    parts = dataset.split(0.2, 0.2, seed=4)
+    assert parts.train.groups.count("5") == 18
+    seen = []
 
     def look(data, **options):
-        seen["groups"] = data.groups
+        seen.extend(data.groups)
         raise _Seen
 
     monkeypatch.setattr(transfer, "solve_head", look)
     with pytest.raises(_Seen):
-        train(
-            dataset, dataset.subset([]) if False else ImageDataset.from_csv(table).subset(range(0)), settings(weights())
-        ) if False else _train_all(dataset, weights, tmp_path)
+        train(parts.train, parts.val, settings(weights()), test=parts.test, out=RunFolder.create(tmp_path / "run"))
 
-    together = [group for group in seen["groups"] if seen["groups"].count(group) > 1]
-    assert len(set(together)) <= 1
-    alone = sum(group == "" for group in dataset.split(0.2, 0.2, seed=0).train.groups)
-    assert len(set(seen["groups"]) - set(together)) == alone
+    alone = [group for group in seen if group != "5"]
+    assert len(alone) == len(set(alone)) == len(parts.train) - 18
 
 
-def _train_all(dataset, weights, tmp_path):
-    return run(dataset, RunFolder.create(tmp_path / "run"), settings(weights()))
+# The cache
+
+
+def test_all_that_is_cached_lies_in_the_cache_folder(shapes, weights, tmp_path, monkeypatch):
+    file = weights()
+    for name in ("home", "here"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("OPSIN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.chdir(tmp_path / "here")
+
+    run(shapes, RunFolder.create(tmp_path / "run"), settings(file, views=1))
+
+    # Pixels, features of the pictures as they are, those of one view; and how fast the network was.
+    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == ["", "", "", ".json"]
+    assert not list((tmp_path / "home").iterdir())
+    assert not list((tmp_path / "here").iterdir())
+
+
+def test_without_a_cache_no_features_are_kept_and_nothing_else_changes(shapes, weights, headed, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPSIN_CACHE", str(tmp_path / "cache"))
+
+    finished = run(shapes, RunFolder.create(tmp_path / "run"), settings(weights(), views=2, cache=False))
+
+    assert not list(tmp_path.glob("cache/*/"))
+    np.testing.assert_array_equal(predictions(finished)["logits"], predictions(headed)["logits"])
+
+
+ONE_AT_BOUNDARY = 2 * 12 * 12 * 32  # Bytes of a picture where the two top blocks begin.
+
+
+def test_no_more_views_are_made_than_the_cache_has_room_for(shapes, weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPSIN_CACHE", str(tmp_path / "cache"))
+    # Half of the cache is for what crosses the boundary: all pictures as they are, and two views of those to learn from.
+    train_count = len(shapes.split(0.2, 0.2, seed=0).train)
+    limit = 2 * ONE_AT_BOUNDARY * (len(shapes) + 2.5 * train_count) / 2**30
+    config = settings(weights(), unfreeze_blocks=2, views=4, cache_limit_gb=limit)
+    events = []
+
+    with pytest.raises(KeyboardInterrupt):
+        run(shapes, RunFolder.create(tmp_path / "run", [events.append, *at("epoch_started", 1, die)]), config)
+
+    made = {event["what"] for event in events if event["event"] == "features"}
+    assert made == {"features of the pictures", "features of view 1 of 2", "features of view 2 of 2"}
+    assert any("4 were asked for" in event["text"] for event in events if event["event"] == "note")
+    kept = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    assert ONE_AT_BOUNDARY * (len(shapes) + 2 * train_count) < kept < limit * 2**30
+
+
+def test_a_boundary_that_does_not_fit_is_an_error_that_says_what_to_do(shapes, weights, tmp_path):
+    limit = 2 * ONE_AT_BOUNDARY * (len(shapes) - 1) / 2**30
+
+    with pytest.raises(UsageError, match=r"what enters stage2_1_conv.*Raise it, or unfreeze fewer blocks"):
+        run(
+            shapes,
+            RunFolder.create(tmp_path / "run"),
+            settings(weights(), unfreeze_blocks=2, cache_limit_gb=limit),
+        )
 
 
 # Settings that do not go together
@@ -569,9 +572,9 @@ def _train_all(dataset, weights, tmp_path):
     ],
     ids=str,
 )
-def test_settings_that_do_not_go_together_are_refused_before_anything_is_done(shades, tmp_path, changes, message):
+def test_settings_that_do_not_go_together_are_refused_before_anything_is_done(shapes, tmp_path, changes, message):
     with pytest.raises(UsageError, match=message):
-        run(shades, RunFolder.create(tmp_path / "run"), TrainConfig(architecture=NETWORK, image_size=SIZE, **changes))
+        run(shapes, RunFolder.create(tmp_path / "run"), TrainConfig(architecture=NETWORK, image_size=SIZE, **changes))
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").glob("model"))
 
 
@@ -579,21 +582,19 @@ def test_settings_that_do_not_go_together_are_refused_before_anything_is_done(sh
 
 
 @pytest.mark.slow
-def test_a_mobilenet_is_headed_and_fine_tuned(shades, weights, tmp_path):
+def test_a_mobilenet_is_headed_and_fine_tuned(modest, shapes, weights, tmp_path):
     file = weights(network="mobilenet_0.25", shape=(32, 32, 3))
     config = settings(file, architecture="mobilenet_0.25", image_size=32, unfreeze="20", views=1, fine_tune_epochs=1)
 
-    finished = run(shades, RunFolder.create(tmp_path / "run"), config.replace(fine_tune_rate=0.001))
+    finished = run(shapes, RunFolder.create(tmp_path / "run"), config)
 
     network = keras.saving.load_model(saved(finished))
     blocks = find_blocks(network, network.get_layer("features").output)
-    assert "Fine-tuning 2 of 6 blocks" in notes(finished)
-    above = {
-        layer.name for block in blocks[-2:] for layer in block.layers if isinstance(layer, keras.layers.DepthwiseConv2D)
-    }
-    assert {
-        name for name in changed(finished, file) if name.startswith("conv_dw") and not name.endswith("_bn")
-    } == above
-    logits = predictions(finished)["logits"]
-    own = keras_logits(finished, [shades.root / name for name in predictions(finished)["paths"]])
-    np.testing.assert_allclose(logits, own, atol=1e-3 * np.abs(own).max())
+    above = [layer for block in blocks[-2:] for layer in block.layers]
+    assert len(above) >= 20 > len(blocks[-1].layers)
+    assert finished.classifier.card.provenance["fine_tuned"] == [layer.name for layer in above]
+    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+    assert changed(finished, file) == {layer.name for layer in above if isinstance(layer, kinds)}
+    found = predictions(finished)
+    own = keras_logits(finished, [shapes.root / name for name in found["paths"]])
+    np.testing.assert_allclose(found["logits"], own, atol=1e-3 * np.abs(own).max())

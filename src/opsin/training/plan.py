@@ -152,22 +152,20 @@ def _decide_network(config: TrainConfig, train: ImageDataset) -> TrainConfig:
 
 def _choose_architecture(config: TrainConfig, median_side: int) -> str:
     weights = config.weights
-    if config.budget is not None and weights != NONE:
-        at_hand = architectures_at_hand(config)
-        if at_hand:
-            # A first classifier within seconds; larger ones have their turn after it.
-            return min(at_hand, key=lambda name: PARAMETERS_AND_MULTIPLY_ADDS[name][1])
     if weights == NONE or (weights == AUTO and median_side <= SMALL_PICTURE):
         return FROM_SCRATCH
+    at_hand = architectures_at_hand(config)
+    if config.budget is not None and at_hand:
+        # A first classifier within seconds; larger ones have their turn after it.
+        return min(at_hand, key=lambda name: PARAMETERS_AND_MULTIPLY_ADDS[name][1])
     if weights in (AUTO, IMAGENET):
         return PRETRAINED_FIRST
-    fitting = architectures_of(weights, ARCHITECTURES)
-    if not fitting:
+    if not at_hand:
         resolve_weights(weights, PRETRAINED_FIRST, ARCHITECTURES)  # Says so if there is nothing at the path.
         raise UsageError(
             f"Expected an architecture for the weights {weights!r}; their name does not say it. Give it with --arch."
         )
-    return PRETRAINED_FIRST if PRETRAINED_FIRST in fitting else fitting[0]
+    return PRETRAINED_FIRST if PRETRAINED_FIRST in at_hand else at_hand[0]
 
 
 def architectures_at_hand(config: TrainConfig) -> list[str]:
