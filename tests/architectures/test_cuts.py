@@ -253,16 +253,21 @@ def backbone(request):
 
 
 def test_a_network_cut_in_two_gives_the_same_logits(backbone):
-    whole, name = backbone
+    whole, _ = backbone
     features = whole.get_layer("features").output
     starts = [block.start for block in find_blocks(whole, features)]
     images = np.random.default_rng(0).uniform(0, 255, (2, *whole.input_shape[1:])).astype("float32")
-    logits = run(whole, images)
-    spread = np.ptp(logits)
+    if len(starts) == 1:
+        pytest.skip("it cannot be cut")
 
-    for tensor in {id(start): start for start in (starts[len(starts) // 2], starts[-1])}.values():
+    logits = run(whole, images)
+
+    for tensor in (starts[len(starts) // 2], starts[-1]):
         again = run(part_after(whole, tensor), run(part_before(whole, tensor), images))
-        np.testing.assert_allclose(again, logits, rtol=1e-5, atol=1e-5 * max(spread, 1e-3))
+        np.testing.assert_allclose(again, logits, rtol=1e-4, atol=1e-4 * np.abs(logits).max())
+    # Were all logits alike, an upper part that takes no notice of what enters it would pass.
+    other = run(part_after(whole, starts[-1]), run(part_before(whole, starts[-1]), 255 - images))
+    assert np.abs(other - logits).max() > 1e-3 * np.abs(logits).max()
 
 
 def test_each_layer_with_weights_is_in_exactly_one_block(backbone):

@@ -429,3 +429,35 @@ def test_the_cache_lies_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert default_folder() == tmp_path / "home" / ".cache" / "opsin"
+
+
+# What pixels are known by
+
+
+def test_pixels_have_the_same_key_wherever_they_are_kept(animals, cache):
+    mapped = decode(animals, cache)
+    in_memory = decode(animals, Cache(folder=cache.folder, enabled=False))
+    found = find_decoded(animals, RECIPE, cache)
+    assert mapped.pixels.key == in_memory.pixels.key == found.pixels.key
+
+
+def test_one_value_makes_another_key_and_so_does_another_order():
+    images = np.arange(4 * ONE, dtype=np.int64).astype(np.uint8).reshape(4, 5, 7, 3)
+    changed = images.copy()
+    changed[3, 4, 6, 2] ^= 1
+    keys = {ArrayPixels(one).key for one in (images, changed, images[::-1], images[:3])}
+    assert len(keys) == 4
+    assert ArrayPixels(images.copy()).key in keys
+
+
+def test_pixels_that_are_decoded_again_are_known_by_their_files_and_recipe(animals, cache, monkeypatch):
+    monkeypatch.setattr(store, "IN_MEMORY_BYTES", 0)
+    nowhere = Cache(folder=cache.folder, enabled=False)
+    before = decode(animals, nowhere).pixels
+    again = decode(ImageDataset.from_folder(animals.root), nowhere).pixels
+    (other,) = decode_datasets([animals], Preprocess(5, 7, fit="crop"), cache=nowhere)
+    Path(animals.paths[9]).write_bytes(Path(animals.paths[0]).read_bytes())
+    changed = decode(animals, nowhere).pixels
+    assert isinstance(before, DecodedAgain)
+    assert before.key == again.key
+    assert len({before.key, other.pixels.key, changed.key}) == 3

@@ -25,6 +25,7 @@ from opsin.features.extraction import (
     litert_extractor,
     make_extractor,
     part_key,
+    run_on,
 )
 
 COUNT, SIDE = 21, 6
@@ -217,6 +218,20 @@ def test_progress_counts_to_the_end(cache, network):
     assert steps == [(8, 21), (16, 21), (21, 21)]
 
 
+def test_what_a_further_part_makes_of_features_is_what_the_whole_would_have(cache):
+    halved = extract(
+        Extractor([lambda images: images / 2], PIXELS.shape[1:], "half"), {"train": stored([9, 2, 2, 20])}, cache=cache
+    )
+    further = Network()
+
+    features = run_on(further.extractor(batch_size=3), halved["train"])
+
+    np.testing.assert_array_equal(features.read(), means(PIXELS[[9, 2, 2, 20]].astype(np.float32) / 2))
+    np.testing.assert_array_equal(features.read(np.array([3])), means(PIXELS[[20]] / np.float32(2)))
+    assert further.seen == [3, 1]
+    assert len(entries(cache)) == 1
+
+
 # Once
 
 
@@ -395,17 +410,17 @@ def test_without_a_cache_nothing_is_kept(tmp_path, network):
     assert not cache.folder.exists()
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     pass
 
 
 def test_a_network_that_fails_ends_all_threads_and_leaves_nothing(cache):
     def fail(images):
-        raise Broken("half-way")
+        raise BrokenError("half-way")
 
     failing = Network(fail)
 
-    with pytest.raises(Broken, match="half-way"):
+    with pytest.raises(BrokenError, match="half-way"):
         extract(failing.extractor(batch_size=1), {"train": stored()}, cache=cache)
 
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("opsin-features")]

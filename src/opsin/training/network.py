@@ -1,7 +1,7 @@
 """The network of a run: built, on all GPUs there are, and given its optimizer and loss."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -74,7 +74,8 @@ def compile_network(
     kind = resolve(OPTIMIZERS[config.optimizer])
     # Each step sets the rate anew.
     rate = LEARNING_RATES[config.optimizer] if config.learning_rate == FIND else config.learning_rate
-    optimizer = _with_rate_factors(kind, rate_factors or {})(learning_rate=rate, **settings)
+    factors = [rate_factors.get(v.path, 1.0) for v in network.trainable_variables] if rate_factors else []
+    optimizer = _with_rate_factors(kind, factors)(learning_rate=rate, **settings)
     if config.optimizer != "adam":
         # Biases and the scales of normalisation are few and do not overfit: decay is for kernels.
         optimizer.exclude_from_weight_decay(var_list=[v for v in network.trainable_variables if len(v.shape) < 2])
@@ -115,13 +116,15 @@ def build(
         keras.config.set_dtype_policy(before)
 
 
-def _with_rate_factors(kind: type[keras.optimizers.Optimizer], factors: Mapping[str, float]) -> type:
+def _with_rate_factors(kind: type[keras.optimizers.Optimizer], factors: Sequence[float]) -> type:
     """Return an optimizer whose rate differs from variable to variable; Adam would undo factors on gradients."""
     if not factors:
         return kind
 
     def update_step(self: Any, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        kind.update_step(self, gradient, variable, learning_rate * factors.get(variable.path, 1.0))
+        # TensorFlow gives its own variable here, which does not know its path.
+        factor = factors[self._get_variable_index(variable)]
+        kind.update_step(self, gradient, variable, learning_rate * factor)
 
     return type(kind.__name__, (kind,), {"update_step": update_step})
 

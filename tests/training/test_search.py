@@ -1,0 +1,138 @@
+import csv
+import json
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from opsin.architectures import build_network
+from opsin.data.dataset import ImageDataset
+from opsin.evaluation.evaluate import evaluate
+from opsin.training import search as searching
+from opsin.training.config import TrainConfig, seconds_of
+from opsin.training.run_folder import RunFolder
+from opsin.training.stopping import Deadline, StopRequest
+from opsin.training.train import TrainingRun, train
+
+SMALL, LARGE = "mobilenet_0.25", "mobilenet_0.5"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """Random weights of two widths of MobileNet, named as files of weights are."""
+    folder = tmp_path_factory.mktemp("weights")
+    for number, name in enumerate((SMALL, LARGE)):
+        keras.utils.set_random_seed(number)
+        network = build_network(name, (32, 32, 3), 3)
+        network.save(folder / f"{name}_224_no_top.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shapes(tiny_data) -> ImageDataset:
+    return ImageDataset.from_folder(tiny_data)
+
+
+def run(shapes: ImageDataset, out: Path, weights: Path, **changes) -> TrainingRun:
+    settings = {"weights": str(weights), "image_size": 32, "budget": "20m", "fine_tune_epochs": 3, "batch_size": 16}
+    parts = shapes.split(0.2, 0.2, seed=0)
+    config = TrainConfig(**{**settings, **changes})
+    return train(parts.train, parts.val, config, test=parts.test, out=RunFolder.create(out))
+
+
+def notes(finished: TrainingRun) -> list[str]:
+    events = [json.loads(line) for line in (finished.folder / "events.jsonl").read_text().splitlines()]
+    return [event["text"] for event in events if event["event"] == "note"]
+
+
+@pytest.fixture(scope="module")
+def searched(shapes, weights, tmp_path_factory) -> TrainingRun:
+    with pytest.MonkeyPatch.context() as patch:
+        # The pictures are too small for a photo's network to be chosen by itself.
+        patch.setattr("opsin.training.plan.SMALL_PICTURE", 8)
+        patch.setattr(searching, "FAILURES", 1)
+        return run(shapes, tmp_path_factory.mktemp("searched") / "run", weights)
+
+
+@pytest.mark.slow
+def test_it_begins_with_the_cheapest_backbone_and_goes_on_to_the_larger_one_and_its_blocks(searched):
+    tried = [note for note in notes(searched) if note.startswith("Tried")]
+
+    assert tried[0].startswith(f"Tried {SMALL}, linear head: val accuracy")
+    assert tried[1].startswith(f"Tried {LARGE}, linear head")
+    assert "top block trained" in tried[2]
+    assert all("95 % interval" in note and note.rstrip(".").split(" s. ")[0][-1].isdigit() for note in tried)
+
+
+@pytest.mark.slow
+def test_the_first_classifier_is_saved_at_once(searched):
+    events = [json.loads(line) for line in (searched.folder / "events.jsonl").read_text().splitlines()]
+    kinds = [event["event"] if event["event"] != "note" else event["text"] for event in events]
+    first = next(number for number, kind in enumerate(kinds) if kind.startswith("Tried"))
+
+    assert "model_saved" in kinds[:first]
+
+
+@pytest.mark.slow
+def test_what_is_kept_is_what_the_report_is_about(searched, shapes):
+    test_part = shapes.split(0.2, 0.2, seed=0).test
+
+    assert evaluate(searched.classifier, test_part).accuracy == searched.report.accuracy
+
+
+@pytest.mark.slow
+def test_the_history_says_of_each_row_what_was_tried(searched):
+    with (searched.folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    assert [(row["architecture"], row["blocks"]) for row in rows[:2]] == [(SMALL, "0"), (LARGE, "0")]
+    assert {row["phase"] for row in rows} == {"head", "fine-tune"}
+
+
+@pytest.mark.slow
+def test_its_settings_can_be_taken_again_and_leave_the_architecture_open(searched):
+    config = TrainConfig.from_toml(searched.folder / "config.toml")
+
+    assert (config.architecture, config.budget) == ("auto", "20m")
+
+
+@pytest.mark.slow
+def test_a_budget_that_is_too_short_gives_a_classifier_and_says_so(shapes, weights, tmp_path):
+    finished = run(shapes, tmp_path / "run", weights, architecture=SMALL, budget="1s")
+
+    assert finished.completed
+    assert finished.report is not None
+    assert any("The budget was too short: a first classifier takes about" in note for note in notes(finished))
+    assert any(note.startswith(f"Not tried: {SMALL}, top block trained") for note in notes(finished))
+
+
+@pytest.mark.slow
+def test_from_scratch_a_budget_decides_the_epochs(shapes, tmp_path):
+    finished = run(shapes, tmp_path / "run", "none", architecture="simple_cnn", budget="1s", epochs=500)
+
+    assert any("of at most 500 fit into the budget" in note for note in notes(finished))
+    assert 1 <= len(finished.history) < 500
+    assert finished.report is not None
+
+
+def test_a_deadline_is_a_request_to_stop_that_nobody_made():
+    stop = StopRequest()
+    early, late = Deadline(stop, time.monotonic() + 1000), Deadline(stop, time.monotonic() - 1)
+
+    assert (early.made, late.made) == (False, True)
+    assert not late.by_user
+    stop.made = True
+    assert early.made
+    assert early.by_user
+
+
+@pytest.mark.parametrize(("budget", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("2 m", 120)])
+def test_a_budget_is_a_number_and_a_unit(budget, seconds):
+    assert seconds_of(budget) == seconds
+
+
+def test_speeds_that_were_never_measured_are_guessed_by_what_a_network_costs(monkeypatch):
+    assert searching._cost(LARGE) > searching._cost(SMALL) > 0
+    assert np.isfinite(searching._cost("convnext_xlarge"))
