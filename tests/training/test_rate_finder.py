@@ -10,6 +10,7 @@ from opsin.training.fit import Phase
 from opsin.training.network import compile_network
 from opsin.training.rate_finder import LOWEST, choose_rate, settle_rate, try_rates
 from opsin.training.run_folder import RunFolder
+from opsin.training.stopping import StopRequest
 from opsin.training.train import train
 
 FINDING = TrainConfig(architecture="simple_cnn", learning_rate="find", optimizer="sgd-nesterov", weight_decay=0.0)
@@ -46,18 +47,18 @@ def test_a_loss_that_was_never_a_number_gives_the_lowest_rate():
 
 
 def test_the_loss_falls_as_the_rate_rises_until_it_is_too_high(network, batches):
-    rates, losses = try_rates(network, batches)
+    rates, losses = try_rates(network, batches, StopRequest())
 
     assert rates == sorted(rates)
     assert min(losses) < 0.9 * losses[0]
 
 
 def test_a_trial_changes_nothing(network, batches):
-    before = [np.array(v) for v in (*network.weights, *network.optimizer.variables)]
+    before = [keras.ops.convert_to_numpy(v) for v in (*network.weights, *network.optimizer.variables)]
 
-    try_rates(network, batches)
+    try_rates(network, batches, StopRequest())
 
-    after = [np.array(v) for v in (*network.weights, *network.optimizer.variables)]
+    after = [keras.ops.convert_to_numpy(v) for v in (*network.weights, *network.optimizer.variables)]
     assert all(map(np.array_equal, before, after))
 
 
@@ -65,8 +66,8 @@ def test_what_was_found_is_kept_for_resuming(network, batches, tmp_path):
     run = RunFolder.create(tmp_path / "run")
     phase = Phase(tmp_path / "run" / "checkpoint")
 
-    found = settle_rate(network, batches, FINDING, run=run, phase=phase)
-    again = settle_rate(network, Batches(), FINDING, run=run, phase=phase)
+    found = settle_rate(network, batches, FINDING, run=run, phase=phase, stop=StopRequest())
+    again = settle_rate(network, Batches(), FINDING, run=run, phase=phase, stop=StopRequest())
 
     assert isinstance(found.learning_rate, float)
     assert again == found
@@ -75,7 +76,7 @@ def test_what_was_found_is_kept_for_resuming(network, batches, tmp_path):
 def test_a_rate_that_is_given_is_left_alone(network, tmp_path):
     settings = FINDING.replace(learning_rate=0.25)
 
-    assert settle_rate(network, Batches(), settings, run=None, phase=None) is settings
+    assert settle_rate(network, Batches(), settings, run=None, phase=None, stop=StopRequest()) is settings
 
 
 def test_a_run_finds_its_rate_and_draws_how(colors, tmp_path):

@@ -112,7 +112,7 @@ def test_a_budget_that_is_too_short_gives_a_classifier_and_says_so(shapes, weigh
 def test_from_scratch_a_budget_decides_the_epochs(shapes, tmp_path):
     finished = run(shapes, tmp_path / "run", "none", architecture="simple_cnn", budget="1s", epochs=500)
 
-    assert any("of at most 500 fit into the budget" in note for note in notes(finished))
+    assert any("of at most 500 are trained" in note for note in notes(finished))
     assert 1 <= len(finished.history) < 500
     assert finished.report is not None
 

@@ -1,5 +1,6 @@
 """Writing a model folder from a trained network, proved on drawn pictures. TensorFlow writes the twin."""
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -80,9 +81,11 @@ def _write_twin(
     if backend != "tensorflow":
         return [f"{TWIN} was left out: it is written on the TensorFlow backend, this is {backend}."]
     try:
-        content = twin if twin is not None else convert(network)
-        difference = largest_difference(source, content, images)
-        if twin is not None and not difference <= TOLERANCE:
+        content, difference = twin, np.nan
+        if twin is not None:
+            with contextlib.suppress(ModelError):
+                difference = largest_difference(source, twin, images)
+        if not difference <= TOLERANCE:
             content = convert(network)
             difference = largest_difference(source, content, images)
     except ModelError as error:

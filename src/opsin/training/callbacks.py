@@ -103,6 +103,10 @@ class Events(keras.callbacks.Callback):
             pictures_per_second=round(pictures / (now - self.started), 1),
         )
 
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Tell whoever may ask for an end that there is something to keep."""
+        self.stop.finish_epoch()
+
     def on_test_begin(self, logs: dict | None = None) -> None:
         """Emit `validating`."""
         self.run.emit("validating", epoch=self.epoch)

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -15,33 +14,17 @@ from opsin.errors import UsageError
 from opsin.names import CHECKPOINT
 from opsin.pipeline import PlainBatches
 from opsin.training.backbone import Backbone, build_with_head
-from opsin.training.config import TrainConfig
+from opsin.training.config import FIND, TrainConfig
 from opsin.training.feature_batches import FeatureBatches, PlainFeatureBatches
 from opsin.training.fit import Fitted, Phase, fit, training_batches
 from opsin.training.frozen import FrozenOutputs
 from opsin.training.network import compile_network, device_scope
 from opsin.training.plan import gpu_count
-from opsin.training.state import score_of
 from opsin.training.stopping import StopRequest
 
 PHASE = "fine-tune"
 CACHE_SHARE = 0.5
 """Of the cache's limit, what the outputs at one boundary may take."""
-
-
-@dataclass(frozen=True)
-class Before:
-    """What there was before fine-tuning, and what has to be beaten.
-
-    Args:
-        history: its rows.
-        val_accuracy: the share of the validation pictures that it had right.
-        val_loss: its cross-entropy on them.
-    """
-
-    history: Sequence[dict[str, Any]]
-    val_accuracy: float
-    val_loss: float
 
 
 def blocks_to_train(backbone: Backbone, config: TrainConfig) -> tuple[Block, ...]:
@@ -66,13 +49,12 @@ def views_that_fit(frozen: FrozenOutputs, blocks: Sequence[Block], config: Train
     Raises:
         UsageError: not even the pictures as they are fit.
     """
-    pictures = sum(len(images) for images in frozen.stored.values())
-    one = 2 * int(np.prod(blocks[0].start.shape[1:]))
-    room = CACHE_SHARE * config.cache_limit_gb * 2**30 - one * pictures
-    views = min(config.views, int(room // (one * len(frozen.stored[TRAIN]))))
+    plain = _bytes_kept(frozen, blocks, 0)
+    room = CACHE_SHARE * config.cache_limit_gb * 2**30 - plain
+    views = min(config.views, int(room // (_bytes_kept(frozen, blocks, 1) - plain)))
     if views < 0:
         raise UsageError(
-            f"Expected room for what enters {blocks[0].name}: {one * pictures / 2**30:.2f} GiB; half of "
+            f"Expected room for what enters {blocks[0].name}: {plain / 2**30:.2f} GiB; half of "
             f"--cache-limit-gb {config.cache_limit_gb:g} is less. Raise it, or unfreeze fewer blocks."
         )
     if views < config.views:
@@ -83,12 +65,18 @@ def views_that_fit(frozen: FrozenOutputs, blocks: Sequence[Block], config: Train
     return views
 
 
+def _bytes_kept(frozen: FrozenOutputs, blocks: Sequence[Block], views: int) -> int:
+    """Return what the cache holds for a boundary: float16, all pictures once, those to learn from in each view."""
+    pictures = sum(len(images) for images in frozen.stored.values())
+    return 2 * int(np.prod(blocks[0].start.shape[1:])) * (pictures + views * len(frozen.stored[TRAIN]))
+
+
 def fine_tune(
     frozen: FrozenOutputs,
     blocks: Sequence[Block],
     class_weights: np.ndarray,
     *,
-    before: Before,
+    history: Sequence[dict[str, Any]],
     config: TrainConfig,
     stop: StopRequest,
 ) -> Fitted:
@@ -100,27 +88,27 @@ def fine_tune(
         frozen: the network, with a head, on the run's pictures.
         blocks: its top blocks; all of them for end-to-end training.
         class_weights: float (k,).
-        before: what there was before.
+        history: the rows of what there was before.
         config: settings without any `auto`.
         stop: is looked at after each step.
     """
     backbone = frozen.backbone
     config = config.replace(learning_rate=config.fine_tune_rate, epochs=config.fine_tune_epochs)
-    score = score_of(config.monitor, val_accuracy=before.val_accuracy, val_loss=before.val_loss)
     checkpoint = frozen.run / CHECKPOINT / f"{PHASE}-{config.architecture}-{len(blocks)}"
-    phase = Phase(checkpoint, PHASE, before.history, score)
+    phase = Phase(checkpoint, PHASE, history, keep_better=True)
     names = ", ".join(block.name for block in reversed(blocks[-3:])) + (", …" if len(blocks) > 3 else "")
+    rate = "that a trial finds" if config.learning_rate == FIND else f"of {config.learning_rate:g}"
     frozen.run.say(
-        f"Fine-tuning {len(blocks)} of {len(backbone.blocks)} blocks, from the top ({names}), at a learning rate of "
-        f"{config.learning_rate}; batch normalisation stays as it is."
+        f"Fine-tuning {len(blocks)} of {len(backbone.blocks)} blocks, from the top ({names}), at a learning rate "
+        f"{rate}; batch normalisation stays as it is."
     )
     if len(blocks) == len(backbone.blocks):
         return _end_to_end(frozen, class_weights, config, stop, phase)
     views = views_that_fit(frozen, blocks, config)
     start = blocks[0].start
     frozen.run.say(
-        f"Below {blocks[0].name} nothing is trained: its outputs are kept once, as they are and in {views} augmented "
-        "views."
+        f"Below {blocks[0].name} nothing is trained: what enters it is kept once, as it is and in {views} augmented "
+        f"views: {_bytes_kept(frozen, blocks, views) / 2**30:.2f} GiB."
     )
     features = frozen.at(start, "float16")
     batches = FeatureBatches(

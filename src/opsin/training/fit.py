@@ -22,7 +22,7 @@ from opsin.training.feature_batches import FeatureBatches
 from opsin.training.plan import gpu_count
 from opsin.training.rate_finder import settle_rate
 from opsin.training.run_folder import RunFolder
-from opsin.training.state import TrainingState
+from opsin.training.state import TrainingState, score_of
 from opsin.training.stopping import StoppedByUser, StopRequest
 
 GPU_WORKERS = 4
@@ -36,14 +36,13 @@ class Phase:
         checkpoint: the folder for what resuming it needs.
         name: what its rows in the history are called; empty where a run has one phase only.
         earlier: the history of the phases before it.
-        to_beat: how good what is there already is, larger is better, as `TrainingState.best` has it; None if nothing
-            is.
+        keep_better: whether the weights that the network has already are to be beaten.
     """
 
     checkpoint: Path
     name: str = ""
     earlier: Sequence[dict[str, Any]] = ()
-    to_beat: tuple[float, float] | None = None
+    keep_better: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,15 +79,16 @@ def fit(
         config: settings without any `auto`.
         run: where events and history go.
         stop: is looked at after each step.
-        phase: which of the run's trainings this is; None for the only one. If no epoch is better than what there is to
-            beat, the network keeps the weights that it had.
+        phase: which of the run's trainings this is; None for the only one.
     """
     phase = phase or Phase(run / CHECKPOINT)
     state = load_last(phase.checkpoint, network)
-    if phase.to_beat is not None and not state.epoch:
-        state.best = phase.to_beat
+    if phase.keep_better and not state.epoch:
+        # Judged as epochs are, smoothing, penalties and rounding included.
+        logs = network.evaluate(val, verbose=0, return_dict=True)
+        state.best = score_of(config.monitor, val_accuracy=logs["accuracy"], val_loss=logs["loss"])
         save_best(phase.checkpoint, network, state)
-    config = settle_rate(network, batches, config, run=run, phase=phase)
+    config = settle_rate(network, batches, config, run=run, phase=phase, stop=stop)
     batches.start_epoch(state.epoch)
     completed, error = True, None
     if state.epoch < config.epochs and not state.out_of_patience(config):
@@ -106,7 +106,7 @@ def fit(
             completed = False
         except TrainingError as raised:
             error = raised
-    if state.best_epoch or phase.to_beat is not None:
+    if state.best_epoch or phase.keep_better:
         load_best(phase.checkpoint, network, state)
     if state.best_epoch:
         best = state.history[state.best_epoch - 1]

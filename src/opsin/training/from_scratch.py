@@ -18,6 +18,7 @@ from opsin.training.train import TrainingRun, train
 
 FOLDER = "from_scratch"
 COMPARISON = "comparison.json"
+MOST_EPOCHS = 10_000
 
 
 def compare_with_scratch(
@@ -25,7 +26,7 @@ def compare_with_scratch(
     parts: Mapping[str, ImageDataset],
     config: TrainConfig,
     listeners: Sequence[Listener] = (),
-) -> Comparison:
+) -> Comparison | None:
     """Train from scratch for as long as the run with pretrained weights took, and compare the two.
 
     The second run is in the folder `from_scratch` of the first, the comparison in `comparison.json` beside it.
@@ -35,6 +36,9 @@ def compare_with_scratch(
         parts: its data sets.
         config: its settings.
         listeners: see `RunFolder`.
+
+    Returns:
+        The comparison; None if training from scratch was stopped.
     """
     seconds = _seconds(transfer.folder)
     default = TrainConfig()
@@ -44,14 +48,20 @@ def compare_with_scratch(
         image_size=None,
         augment=AUTO,
         budget=f"{seconds:g}s",
+        # Time alone ends it.
+        epochs=MOST_EPOCHS,
+        patience=0,
         head=default.head,
         views=None,
         unfreeze=AUTO,
         unfreeze_blocks=None,
         fine_tune_rate=None,
+        layer_decay=default.layer_decay,
     )
     folder = RunFolder.create(transfer.folder / FOLDER, listeners)
     scratch = train(parts[TRAIN], parts[VAL], settings, test=parts[TEST], out=folder)
+    if not scratch.completed:
+        return None
     comparison = compare_runs(transfer.folder, scratch.folder, ("pretrained", "from scratch"))
     write_text(transfer.folder / COMPARISON, json.dumps(comparison.to_dict(), indent=2) + "\n")
     return comparison

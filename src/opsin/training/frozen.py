@@ -87,7 +87,7 @@ class FrozenOutputs:
                 self.stored,
                 cache=self._cache,
                 dtype=dtype,
-                progress=_Progress(self, "features of the pictures"),
+                progress=_Progress(self, "features of the pictures", remember=tensor is self.backbone.features),
                 say=self.run.say,
             )
         return self._kept[key]
@@ -148,20 +148,26 @@ class FrozenOutputs:
 class _Progress:
     """Emits `features` a few times a second, and remembers the network's speed."""
 
-    def __init__(self, frozen: FrozenOutputs, what: str):
+    def __init__(self, frozen: FrozenOutputs, what: str, *, remember: bool = False):
         self.frozen = frozen
         self.what = what
+        self.remember = remember and not gpu_count()
         self.started = self.last = time.monotonic()
+        self.first = self.done = 0
 
     def __call__(self, done: int, total: int) -> None:
         self.frozen.leave_if_asked()
         now = time.monotonic()
+        if not self.done and done < total:
+            # What came before the first batch was no work of the network.
+            self.started, self.first = now, done
+        self.done = done
         if now - self.last > SECONDS_BETWEEN_EVENTS or done == total:
             self.last = now
-            speed = done / max(now - self.started, 1e-9)
+            speed = (done - self.first) / max(now - self.started, 1e-9)
             self.frozen.run.emit(
                 "features", what=self.what, done=done, total=total, pictures_per_second=round(speed, 1)
             )
-        if done == total and total >= ENOUGH_TO_MEASURE:
+        if self.remember and done == total and total >= ENOUGH_TO_MEASURE:
             plan = self.frozen.backbone.plan
             remember_speed(plan.config.architecture, plan.preprocess.shape[0], speed)

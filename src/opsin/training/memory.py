@@ -13,8 +13,12 @@ BYTES_BESIDE = 10**9
 """Keras, TensorFlow, a batch and its maps."""
 
 CONTROL_GROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+    ),
 )
 
 
@@ -55,8 +59,10 @@ def _of_the_machine() -> int | None:
         return None
 
 
-def _of_the_group(limit: str, usage: str) -> int | None:
+def _of_the_group(limit: str, usage: str, statistics: str) -> int | None:
     try:
-        return int(Path(limit).read_text()) - int(Path(usage).read_text())
+        # Pages of files that were read count as used, and make way when room is needed.
+        facts = dict(line.split() for line in Path(statistics).read_text().splitlines())
+        return int(Path(limit).read_text()) - int(Path(usage).read_text()) + int(facts.get("inactive_file", 0))
     except (OSError, ValueError):
         return None  # There is no group, or no limit: the file then says `max`.

@@ -5,7 +5,7 @@ from dataclasses import replace
 from opsin.data.splits import TRAIN, VAL
 from opsin.pipeline import PlainBatches
 from opsin.training.backbone import Backbone
-from opsin.training.fine_tuning import Before, blocks_to_train, fine_tune, views_that_fit
+from opsin.training.fine_tuning import blocks_to_train, fine_tune, views_that_fit
 from opsin.training.fit import fit, training_batches
 from opsin.training.frozen import FrozenOutputs
 from opsin.training.learned import Learned
@@ -58,9 +58,8 @@ def _transfer(begun: Begun, stop: StopRequest) -> Learned:
     learned = keep_head(begun, headed)
     if not blocks or learned.error is not None or not learned.completed or stop.made:
         return learned
-    before = Before(headed.history, headed.val_accuracy, headed.val_loss)
     try:
-        fitted = fine_tune(frozen, blocks, begun.class_weights, before=before, config=config, stop=stop)
+        fitted = fine_tune(frozen, blocks, begun.class_weights, history=headed.history, config=config, stop=stop)
     except StoppedByUser:
         return replace(learned, completed=False)
     history = [*headed.history, *fitted.state.history]

@@ -29,7 +29,7 @@ FROM_SCRATCH, PRETRAINED_FIRST = "cifar_cnn", "mobilenet_v2"
 
 VIEWS = 4
 FINE_TUNE_SHARE = 0.1
-TRANSFER_SETTINGS = ("head", "views", "unfreeze", "unfreeze_blocks", "fine_tune_rate")
+TRANSFER_SETTINGS = ("head", "views", "unfreeze", "unfreeze_blocks", "fine_tune_rate", "layer_decay")
 
 LEARNING_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd-nesterov": 0.05}
 

@@ -91,5 +91,26 @@ def _say_what_is_trained(plan: Plan, network: "keras.Model", run: RunFolder) -> 
         input_shape=list(plan.preprocess.shape),
         parameters=summary.parameters,
         multiply_adds=summary.multiply_adds,
-        augmentation=f"{config.augment} ({describe(get_policy(config.augment), config.color)})",
+        augmentation=f"{config.augment} ({describe(get_policy(config.augment), config.color)})"
+        if _augments(plan)
+        else "none: the head is solved on the pictures as they are (--views)",
     )
+    if plan.weights and config.budget is None:
+        run.say(f"Plan: {_describe(config)}.")
+
+
+def _augments(plan: Plan) -> bool:
+    config = plan.config
+    return not plan.weights or bool(config.views) or config.unfreeze == "all" or config.budget is not None
+
+
+def _describe(config: TrainConfig) -> str:
+    """Return what transfer learning will do, in a line."""
+    head = "a linear head, solved" if config.head == "linear" else "a dense head, trained"
+    views = f" and in {config.views} augmented views" if config.views else ""
+    layers = f"the top {config.unfreeze} layers, in whole blocks," if config.unfreeze.isdecimal() else "the top blocks"
+    top = {"none": "", "all": "all layers"}.get(config.unfreeze, layers)
+    if config.unfreeze_blocks is not None:
+        top = f"the top {config.unfreeze_blocks} blocks" if config.unfreeze_blocks else ""
+    then = f"; then {top} trained for up to {config.fine_tune_epochs} epochs" if top else ""
+    return f"features of every picture once{views}; {head}{then}"

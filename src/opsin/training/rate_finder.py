@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from opsin.pipeline import TrainingBatches
     from opsin.training.feature_batches import FeatureBatches
     from opsin.training.fit import Phase
+    from opsin.training.stopping import Deadline, StopRequest
 
 STEPS = 100
 LOWEST, HIGHEST = 1e-6, 1.0
@@ -41,6 +42,7 @@ def settle_rate(
     *,
     run: RunFolder,
     phase: "Phase",
+    stop: "StopRequest | Deadline",
 ) -> TrainConfig:
     """Return the settings with a learning rate that was found by a trial, if that is what they ask for.
 
@@ -53,13 +55,14 @@ def settle_rate(
         config: settings; `learning_rate` may be `"find"`.
         run: where the plot goes.
         phase: the training that the rate is for.
+        stop: is looked at after each step; a trial that is cut short says what it has seen.
     """
     if config.learning_rate != FIND:
         return config
     found = phase.checkpoint / FILE
     if found.is_file():
         return config.replace(learning_rate=json.loads(found.read_text())["learning_rate"])
-    rates, losses = try_rates(network, batches)
+    rates, losses = try_rates(network, batches, stop)
     rate = choose_rate(rates, losses)
     write_text(found, json.dumps({"learning_rate": rate}))
     name = f"{phase.name}-{RATE_CHART}" if phase.name else RATE_CHART
@@ -68,7 +71,9 @@ def settle_rate(
     return config.replace(learning_rate=rate)
 
 
-def try_rates(network: keras.Model, batches: "TrainingBatches | FeatureBatches") -> tuple[list[float], list[float]]:
+def try_rates(
+    network: keras.Model, batches: "TrainingBatches | FeatureBatches", stop: "StopRequest | Deadline"
+) -> tuple[list[float], list[float]]:
     """Train for some steps with a rate that rises from step to step, and put everything back.
 
     Returns:
@@ -76,10 +81,12 @@ def try_rates(network: keras.Model, batches: "TrainingBatches | FeatureBatches")
     """
     batches.start_epoch(0)
     with unchanged(network):
-        return _climb(network, batches)
+        return _climb(network, batches, stop)
 
 
-def _climb(network: keras.Model, batches: "TrainingBatches | FeatureBatches") -> tuple[list[float], list[float]]:
+def _climb(
+    network: keras.Model, batches: "TrainingBatches | FeatureBatches", stop: "StopRequest | Deadline"
+) -> tuple[list[float], list[float]]:
     rates, losses, average = [], [], 0.0
     for step in range(STEPS):
         rate = LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1))
@@ -92,7 +99,7 @@ def _climb(network: keras.Model, batches: "TrainingBatches | FeatureBatches") ->
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
         rates.append(rate)
         losses.append(average / (1 - SMOOTHING ** (step + 1)))
-        if losses[-1] > DIVERGED * min(losses):
+        if stop.made or losses[-1] > DIVERGED * min(losses):
             break
     return rates, losses
 

@@ -88,9 +88,10 @@ class RunFolder:
         """Remove what a new run has written, which is no model yet; a resumed one is left as it is."""
         if not self.fresh:
             return
-        for name in (EVENTS, CONFIG, FILES, ENVIRONMENT):
+        for name in (EVENTS, CONFIG, FILES, ENVIRONMENT, HISTORY):
             (self / name).unlink(missing_ok=True)
-        shutil.rmtree(self / TENSORBOARD, ignore_errors=True)
+        for name in (TENSORBOARD, CHECKPOINT):
+            shutil.rmtree(self / name, ignore_errors=True)
         if self.made:
             with contextlib.suppress(OSError):
                 self.path.rmdir()

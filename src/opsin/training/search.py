@@ -17,7 +17,7 @@ from opsin.evaluation.wording import count, interval, percent
 from opsin.features.speeds import recall_speed
 from opsin.pipeline import TrainingBatches
 from opsin.training.config import AUTO, TrainConfig, seconds_of
-from opsin.training.fine_tuning import Before, fine_tune
+from opsin.training.fine_tuning import blocks_to_train, fine_tune
 from opsin.training.frozen import FrozenOutputs
 from opsin.training.learned import Learned
 from opsin.training.plan import architectures_at_hand, make_plan
@@ -45,7 +45,8 @@ def deadline_of(begun: Begun, stop: StopRequest, started: float) -> "StopRequest
     if budget is None:
         return stop
     seconds = seconds_of(budget)
-    return Deadline(stop, started + max(0.0, seconds - max(2 * REPORT_SECONDS, 0.05 * seconds)))
+    at = started + max(0.0, seconds - max(2 * REPORT_SECONDS, 0.05 * seconds))
+    return Deadline(stop, at, after_first_epoch=True)
 
 
 def epochs_that_fit(begun: Begun, batches: TrainingBatches, deadline: Deadline) -> TrainConfig:
@@ -64,7 +65,10 @@ def epochs_that_fit(begun: Begun, batches: TrainingBatches, deadline: Deadline) 
     validating = len(begun.stored[VAL]) / len(begun.stored[TRAIN]) / 3
     epoch = taken * len(batches) * (1 + validating)
     fitting = max(1, min(config.epochs, int((deadline.at - time.monotonic()) / epoch)))
-    begun.run.say(f"An epoch takes about {epoch:.1f} s; {fitting} of at most {config.epochs} fit into the budget.")
+    short = (
+        "" if epoch < deadline.at - time.monotonic() else " The budget is too short: one epoch is trained all the same."
+    )
+    begun.run.say(f"An epoch takes about {epoch:.1f} s; {fitting} of at most {config.epochs} are trained.{short}")
     return config.replace(epochs=fitting)
 
 
@@ -151,9 +155,13 @@ class _Search:
 
     def try_fine_tuning(self) -> None:
         """The top blocks of the best backbone, one more each time."""
-        blocks = self.best.frozen.backbone.blocks
+        backbone, wanted = self.best.frozen.backbone, self.first.settings
+        blocks = backbone.blocks
+        most = len(blocks) - 1
+        if wanted.unfreeze != AUTO or wanted.unfreeze_blocks is not None:
+            most = min(most, len(blocks_to_train(backbone, wanted)))
         failures = 0
-        for number in range(1, len(blocks)):
+        for number in range(1, most + 1):
             if failures == FAILURES or self.stop.made or not self._try_blocks(blocks[-number:]):
                 break
             failures = 0 if self._last_was_better else failures + 1
@@ -177,7 +185,9 @@ class _Search:
         began = time.monotonic()
         config, name = begun.plan.config, begun.plan.config.architecture
         frozen = FrozenOutputs(begun.network, begun.stored, begun.run, self._deadline())
-        headed = fit_head(frozen, begun.class_weights, config, self.stop)
+        headed = fit_head(frozen, begun.class_weights, config, frozen.stop)
+        if not headed.history:
+            raise StoppedByUser
         self.rows += [{**row, "architecture": name, "blocks": 0} for row in headed.history]
         better = self.best is None or headed.held_out_loss < self.best.headed.held_out_loss
         if better:
@@ -185,7 +195,8 @@ class _Search:
             learned = keep_head(begun, headed)
             self.saving = time.monotonic() - saving
             self.best = _Standing(begun, frozen, headed, learned, headed.val_loss, headed.val_accuracy)
-        self._report(f"{name}, {config.head} head", headed.val_accuracy, headed.val_loss, began, better)
+        loss = f"held-out loss {headed.held_out_loss:.3f}"
+        self._report(f"{name}, {config.head} head", headed.val_accuracy, loss, began, better)
         return better
 
     def _try_blocks(self, blocks: Sequence[Block]) -> bool:
@@ -194,7 +205,7 @@ class _Search:
         train = len(best.begun.stored[TRAIN])
         speed = self._speed(name)
         config = best.begun.plan.config
-        views = MOST_VIEWS if config.views in (None, 0) else config.views
+        views = MOST_VIEWS if self.first.settings.views is None else config.views
         # An epoch runs the top forward and back, which costs about as much as the whole network forward.
         epoch = train / speed
         fixed = 2 * self.overhead + self._pictures() / speed
@@ -207,14 +218,16 @@ class _Search:
         if not self._afford(f"{what} for up to {max(epochs, LEAST_EPOCHS)} epochs on {count(views, 'view')}", cost):
             return False
         began = time.monotonic()
-        before = Before(self.rows, best.val_accuracy, best.val_loss)
         settings = config.replace(views=views, fine_tune_epochs=epochs, monitor="val_loss", patience=PATIENCE)
         deadline = best.frozen.stop = self._deadline()
         try:
             fitted = fine_tune(
-                best.frozen, blocks, best.begun.class_weights, before=before, config=settings, stop=deadline
+                best.frozen, blocks, best.begun.class_weights, history=self.rows, config=settings, stop=deadline
             )
         except StoppedByUser:
+            return False
+        except OpsinError as error:
+            self._say(f"{what} is left out: {error}")
             return False
         rows = fitted.state.history
         self.rows += [{**row, "architecture": name, "blocks": len(blocks)} for row in rows]
@@ -231,7 +244,7 @@ class _Search:
         elif rows:
             row = min(rows, key=lambda one: one["val_loss"])
             judged = _Standing(best.begun, best.frozen, best.headed, best.learned, row["val_loss"], row["val_accuracy"])
-        self._report(what, judged.val_accuracy, judged.val_loss, began, self._last_was_better)
+        self._report(what, judged.val_accuracy, f"val loss {judged.val_loss:.3f}", began, self._last_was_better)
         return True
 
     def _prepare(self, settings: TrainConfig) -> Begun:
@@ -283,16 +296,12 @@ class _Search:
     def _pictures(self) -> int:
         return sum(len(images) for images in self.first.stored.values())
 
-    def _report(self, what: str, accuracy: float, loss: float, began: float, better: bool) -> None:
+    def _report(self, what: str, accuracy: float, loss: str, began: float, better: bool) -> None:
         n = len(self.first.stored[VAL])
         judged = estimate(round(accuracy * n), n)
-        kept = (
-            "The best so far, saved."
-            if better
-            else f"Not better than what there is (val loss {self.best.val_loss:.3f})."
-        )
+        kept = "The best so far, saved." if better else "Not better than what there is."
         self._say(
-            f"Tried {what}: val accuracy {percent(accuracy)} ({interval(judged)}), val loss {loss:.3f}, "
+            f"Tried {what}: val accuracy {percent(accuracy)} ({interval(judged)}), {loss}, "
             f"{time.monotonic() - began:.0f} s. {kept}"
         )
         self.first.run.write_history(self.rows)

@@ -25,6 +25,9 @@ class StopRequest:
         """Whether the user asked for it."""
         return self.made
 
+    def finish_epoch(self) -> None:
+        """Take in that an epoch was finished, which changes nothing for a user's request."""
+
     @contextlib.contextmanager
     def listening(self) -> Iterator["StopRequest"]:
         """Listen for signals while the block runs (only Python's main thread can)."""
@@ -51,18 +54,24 @@ class Deadline:
     Args:
         stop: the user's.
         at: when time is up, as `time.monotonic()` has it.
+        after_first_epoch: whether the first epoch may take what it takes, so that there is something to keep.
     """
 
     reason = "The budget is used up; keeping the best model."
 
-    def __init__(self, stop: StopRequest, at: float):
+    def __init__(self, stop: StopRequest, at: float, *, after_first_epoch: bool = False):
         self.stop = stop
         self.at = at
+        self._waits = after_first_epoch
+
+    def finish_epoch(self) -> None:
+        """Take in that an epoch was finished."""
+        self._waits = False
 
     @property
     def made(self) -> bool:
         """Whether to stop."""
-        return self.stop.made or time.monotonic() > self.at
+        return self.stop.made or (not self._waits and time.monotonic() > self.at)
 
     @property
     def by_user(self) -> bool:

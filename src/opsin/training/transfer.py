@@ -116,7 +116,7 @@ def _train(frozen: FrozenOutputs, class_weights: np.ndarray, config: TrainConfig
     val = PlainFeatureBatches(stored[VAL], labels[VAL], config.batch_size)
     head = part_after(frozen.backbone.network, frozen.backbone.features)
     compile_network(head, config)
-    phase = Phase(frozen.run / CHECKPOINT / PHASE, PHASE)
+    phase = Phase(frozen.run / CHECKPOINT / f"{PHASE}-{config.architecture}", PHASE)
     fitted = fit(head, batches, val, config=config, run=frozen.run, stop=stop, phase=phase)
     if not fitted.state.best_epoch:
         return Headed(fitted.state.history, 0.0, math.inf, math.inf, fitted=fitted)
