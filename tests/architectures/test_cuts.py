@@ -106,22 +106,25 @@ def test_branches_that_are_joined_end_a_block():
 
 
 def gated(x, name):
-    """An inverted residual with squeeze and excitation."""
+    """Squeeze and excitation between two convolutions."""
     y = layers.ReLU()(convolution(f"{name}_expand", 8)(x))
     gate = layers.GlobalAveragePooling2D(keepdims=True)(y)
     gate = layers.Conv2D(8, 1, activation="sigmoid", name=f"{name}_excite")(gate)
-    y = convolution(f"{name}_project")(layers.Multiply(name=f"{name}_gate")([y, gate]))
-    return layers.Add(name=f"{name}_sum")([x, y])
+    return convolution(f"{name}_project")(layers.Multiply(name=f"{name}_gate")([y, gate]))
 
 
 def test_a_gate_does_not_end_a_block():
-    def two(x):
-        return layers.GlobalAveragePooling2D()(gated(gated(convolution("stem")(x), "a"), "b"))
+    def plain_then_residual(x):
+        x = gated(convolution("stem")(x), "a")
+        for name in ("b", "c"):
+            x = layers.Add(name=f"{name}_sum")([x, gated(x, name)])
+        return layers.GlobalAveragePooling2D()(x)
 
-    assert layers_of(find_blocks(network(two))) == [
+    assert layers_of(find_blocks(network(plain_then_residual))) == [
         ["stem"],
-        ["a_expand", "a_excite", "a_gate", "a_project", "a_sum"],
+        ["a_expand", "a_excite", "a_gate", "a_project"],
         ["b_expand", "b_excite", "b_gate", "b_project", "b_sum"],
+        ["c_expand", "c_excite", "c_gate", "c_project", "c_sum"],
     ]
 
 
