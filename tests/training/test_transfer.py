@@ -50,15 +50,23 @@ def modest() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def without_twins(monkeypatch) -> None:
-    """Save no twins, which saves seconds: a network is judged by Keras then."""
+@contextlib.contextmanager
+def litert_refusing() -> Iterator[None]:
+    """Let Keras compute features and no twin be saved, which saves seconds."""
 
     def refuse(network):
         raise ModelError("no such operation")
 
-    for module in (write_model, backbone):
-        monkeypatch.setattr(module, "convert", refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((write_model, "convert"), (backbone, "convert"), (extraction, "convert_outputs")):
+            patch.setattr(module, name, refuse)
+        yield
+
+
+@pytest.fixture
+def without_litert() -> Iterator[None]:
+    with litert_refusing():
+        yield
 
 
 Weights = Callable[..., Path]
@@ -298,7 +306,7 @@ def test_the_head_comes_by_way_of_the_boundary_to_what_it_would_be_without(modes
     assert row["loss"] == pytest.approx(alone.history[0]["loss"], rel=0.01)
 
 
-def test_if_no_epoch_is_better_the_head_alone_is_kept(without_twins, shapes, weights, tmp_path):
+def test_if_no_epoch_is_better_the_head_alone_is_kept(without_litert, shapes, weights, tmp_path):
     ruinous = settings(weights(), unfreeze_blocks=2, views=1, fine_tune_rate=0.3, fine_tune_epochs=1, warmup_epochs=0.0)
 
     finished = run(shapes, RunFolder.create(tmp_path / "run"), ruinous)
@@ -344,7 +352,7 @@ def moved_in_one_step(dataset: ImageDataset, folder: Path, config: TrainConfig) 
 def steps(shapes, weights, tmp_path_factory) -> dict[float, dict[str, np.ndarray]]:
     """The same step of the whole network at equal rates, and at rates that are halved from block to block."""
     folder = tmp_path_factory.mktemp("steps")
-    with modest_heads():
+    with modest_heads(), litert_refusing():
         return {
             decay: moved_in_one_step(shapes, folder / f"{decay}", settings(weights(), layer_decay=decay))
             for decay in (1.0, 0.5)
@@ -373,7 +381,35 @@ def test_the_rate_is_halved_from_block_to_block(steps):
 
 @pytest.fixture(scope="module")
 def dense(weights) -> TrainConfig:
-    return settings(weights(), head="dense", epochs=2, learning_rate=0.0001, views=1)
+    rates = {"learning_rate": 0.0001, "fine_tune_rate": 0.0001}
+    return settings(weights(), head="dense", epochs=1, views=1, unfreeze="2", ema=0.9, **rates)
+
+
+@pytest.fixture(scope="module")
+def trained(shapes, dense, tmp_path_factory) -> TrainingRun:
+    with litert_refusing():
+        return run(shapes, RunFolder.create(tmp_path_factory.mktemp("trained") / "run"), dense)
+
+
+def test_a_trained_head_has_rows_of_its_own_and_a_hidden_layer(trained):
+    rows = [(row["phase"], row["epoch"]) for row in history(trained)]
+
+    assert rows == [("head", "1"), ("fine-tune", "1"), ("fine-tune", "2")]
+    assert layers_of(saved(trained))["hidden"][0].shape == (256, 256)
+
+
+def test_a_number_of_layers_is_rounded_up_to_whole_blocks(trained, weights):
+    # Two were asked for, and the top block has a single one.
+    assert changed(trained, weights()) == convolutions(*TOP, *MIDDLE)
+
+
+def test_the_averages_of_the_weights_are_judged_and_kept(trained, shapes):
+    val = shapes.split(0.2, 0.2, seed=0).val
+    _, *epochs = trained.history
+
+    loss = mean_loss(trained, keras_logits(trained, val.paths), val.labels)
+
+    assert loss == pytest.approx(min(row["val_loss"] for row in epochs), rel=1e-4)
 
 
 def without_times(rows: list[dict]) -> list[dict]:
@@ -385,45 +421,26 @@ def same_weights(first: TrainingRun, second: TrainingRun) -> bool:
     return all(np.array_equal(a, b) for name in before for a, b in zip(before[name], after[name], strict=True))
 
 
-def test_a_trained_head_is_never_kept_at_random_and_ends_bit_for_bit_the_same_when_resumed(
-    without_twins, shapes, weights, dense, tmp_path
+def test_a_random_head_is_never_kept_and_a_resumed_one_ends_bit_for_bit_as_one_that_was_not_stopped(
+    without_litert, shapes, dense, trained, tmp_path
 ):
-    whole = run(shapes, RunFolder.create(tmp_path / "whole"), dense)
     stopped = run(shapes, RunFolder.create(tmp_path / "run", at("epoch_started", 1, press_ctrl_c)), dense)
-
+    assert not stopped.completed
     assert stopped.classifier is None
     assert not (tmp_path / "run" / "model").exists()
+
     resumed = run(shapes, RunFolder.resume(tmp_path / "run"), dense)
-    assert [(row["phase"], row["epoch"]) for row in history(whole)] == [("head", "1"), ("head", "2")]
-    assert without_times(resumed.history) == without_times(whole.history)
-    assert same_weights(whole, resumed)
-    assert changed(whole, weights()) == set()
-    assert layers_of(saved(whole))["hidden"][0].shape == (256, 256)
 
-
-def test_below_a_trained_head_whole_blocks_are_trained_and_the_averages_of_their_weights_are_kept(
-    without_twins, shapes, weights, dense, tmp_path
-):
-    # Two layers are one and a part of the next block: the top block has a single one.
-    config = dense.replace(epochs=1, unfreeze="2", fine_tune_epochs=2, fine_tune_rate=0.0001, ema=0.9)
-
-    finished = run(shapes, RunFolder.create(tmp_path / "run"), config)
-
-    head, *epochs = finished.history
-    assert [row["phase"] for row in (head, *epochs)] == ["head", "fine-tune", "fine-tune"]
-    assert changed(finished, weights()) == convolutions(*TOP, *MIDDLE)
-    assert layers_of(saved(finished))["hidden"][0].shape == (256, 256)
-    val = shapes.split(0.2, 0.2, seed=0).val
-    best = min(row["val_loss"] for row in epochs)
-    assert mean_loss(finished, keras_logits(finished, val.paths), val.labels) == pytest.approx(best, rel=0.01)
+    assert without_times(resumed.history) == without_times(trained.history)
+    assert same_weights(resumed, trained)
 
 
 def test_in_half_precision_the_same_network_is_trained_and_it_is_saved_in_float32(
-    without_twins, shapes, weights, dense, tmp_path
+    without_litert, shapes, weights, dense, tmp_path
 ):
-    config = dense.replace(epochs=1, unfreeze="all", fine_tune_epochs=1, fine_tune_rate=0.0001, views=0)
+    config = dense.replace(unfreeze="all", fine_tune_epochs=1, views=0, ema=0.0, precision="mixed_bfloat16")
 
-    finished = run(shapes, RunFolder.create(tmp_path / "run"), config.replace(precision="mixed_bfloat16"))
+    finished = run(shapes, RunFolder.create(tmp_path / "run"), config)
 
     network = keras.saving.load_model(saved(finished))
     assert {layer.dtype_policy.name for layer in network.layers} == {"float32"}
@@ -434,13 +451,12 @@ def test_in_half_precision_the_same_network_is_trained_and_it_is_saved_in_float3
 # Going on after an interruption
 
 
-def test_a_run_that_was_stopped_and_resumed_ends_bit_for_bit_as_one_that_was_not(
-    without_twins, modest, shapes, weights, tuned, tmp_path
+def test_a_solved_head_is_kept_when_fine_tuning_is_stopped_and_solved_alike_when_it_is_resumed(
+    modest, shapes, weights, tuned, tmp_path
 ):
     config = settings(weights(), unfreeze_blocks=2, views=2)
     stopped = run(shapes, RunFolder.create(tmp_path / "run", at("epoch_started", 2, press_ctrl_c)), config)
-    assert not stopped.completed
-    assert [row["epoch"] for row in stopped.history] == [0, 1]
+    assert [(row["phase"], row["epoch"]) for row in stopped.history] == [("head", 0), ("fine-tune", 1)]
     assert stopped.classifier.predict(shapes.paths[0]).label in shapes.class_names
 
     resumed = run(shapes, RunFolder.resume(tmp_path / "run"), config)
@@ -488,13 +504,13 @@ class SeenError(Exception):
 
 def test_pictures_of_a_group_stay_together_and_those_without_one_stay_alone(shapes, weights, tmp_path, monkeypatch):
     # The group is called as some picture's number is.
-    groups = ["5" if number % 24 < 6 else "" for number in range(len(shapes))]
+    groups = ["10" if number % 24 < 6 else "" for number in range(len(shapes))]
     rows = [f"{name},{Path(name).parent},{group}" for name, group in zip(shapes.names, groups, strict=True)]
     table = shapes.root / "groups.csv"
     table.write_text("\n".join(["path,label,group", *rows]))
     dataset = ImageDataset.from_csv(table)
     parts = dataset.split(0.2, 0.2, seed=4)
-    assert parts.train.groups.count("5") == 18
+    assert (parts.train.groups.count("10"), parts.train.groups[10]) == (18, "")
     seen = []
 
     def look(data, **options):
@@ -505,7 +521,7 @@ def test_pictures_of_a_group_stay_together_and_those_without_one_stay_alone(shap
     with pytest.raises(SeenError):
         train(parts.train, parts.val, settings(weights()), test=parts.test, out=RunFolder.create(tmp_path / "run"))
 
-    alone = [group for group in seen if group != "5"]
+    alone = [group for group in seen if group != "10"]
     assert len(alone) == len(set(alone)) == len(parts.train) - 18
 
 
@@ -594,9 +610,8 @@ def test_settings_that_do_not_go_together_are_refused_before_anything_is_done(sh
 
 @pytest.mark.slow
 def test_a_mobilenet_is_headed_and_fine_tuned_where_litert_takes_nothing(
-    without_twins, modest, shapes, weights, tmp_path, monkeypatch
+    without_litert, modest, shapes, weights, tmp_path
 ):
-    monkeypatch.setattr(extraction, "convert_outputs", write_model.convert)
     file = weights(network="mobilenet_0.25", shape=(32, 32, 3))
     config = settings(file, architecture="mobilenet_0.25", image_size=32, unfreeze="20", views=1, fine_tune_epochs=1)
 
