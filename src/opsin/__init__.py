@@ -22,7 +22,9 @@ _PUBLIC = {
     "build_network": "opsin.architectures",
     "embed": "opsin.features.embedding",
     "evaluate": "opsin.evaluation.evaluate",
+    "export": "opsin.exporters.export",
     "train": "opsin.training.train",
+    "verify": "opsin.exporters.verify",
 }
 
 __all__ = ["__version__", *_PUBLIC]

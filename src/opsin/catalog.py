@@ -25,6 +25,11 @@ EXTRAS = {
     "threadpoolctl": "analysis",
     "matplotlib": "analysis",
     "pyarrow": "parquet",
+    "tf2onnx": "onnx",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "openvino": "openvino",
+    "nncf": "openvino",
 }
 
 

@@ -16,9 +16,9 @@ from opsin.catalog import choose, resolve
 from opsin.errors import ModelError, PictureError, UsageError
 from opsin.images.preprocess import Preprocess
 from opsin.images.reading import read_images
-from opsin.model_folder import ModelCard, find_model_folder
+from opsin.model_folder import Artefact, ModelCard, exported_folder, find_model_folder
 from opsin.names import CARD
-from opsin.runtimes import RUNTIMES
+from opsin.runtimes import ENGINES, IN_THE_MODEL, INT8, RUNTIMES
 from opsin.runtimes.base import Outputs, Runtime
 
 Source = str | os.PathLike | bytes
@@ -76,26 +76,31 @@ class Classifier:
 
     @classmethod
     def open(
-        cls, path: str | Path, runtime: str = "litert", *, threads: int | None = None, flips: bool = False
+        cls, path: str | Path, runtime: str | None = None, *, threads: int | None = None, flips: bool = False
     ) -> "Classifier":
-        """Open a run folder or a model folder; through LiteRT this loads no TensorFlow.
+        """Open a run folder, a model folder or an export; through LiteRT this loads no TensorFlow.
 
         Args:
             path: the folder.
-            runtime: `"litert"`, or `"keras"` to run `model.keras` itself (needs `opsin[train]`).
-            threads: how many threads LiteRT may use; None for all cores of this process.
+            runtime: one of `opsin.runtimes.ENGINES`: `"litert"` for the model's twin, `"keras"` for `model.keras`
+                itself (needs `opsin[train]`), another for the model's export of that name; None: that of the export
+                if the folder is one, else what `opsin benchmark` found fastest on this machine, else `"litert"`.
+            threads: how many threads the runtime may use; None for all cores of this process.
             flips: average the answers to each picture and to its mirror image.
 
         Raises:
-            UsageError: there is nothing at the path, no such runtime, or less than one thread.
+            UsageError: there is nothing at the path, no such runtime or export, or less than one thread.
             ModelError: the folder is no model, or a file in it is missing or altered.
+            MissingPackageError: the runtime is not installed.
         """
-        choose("runtime", runtime, RUNTIMES)
+        if runtime is not None:
+            choose("runtime", runtime, ENGINES)
         if threads is not None and threads < 1:
             raise UsageError(f"Expected at least 1 thread; received {threads}.")
         folder = find_model_folder(path)
-        card = ModelCard.read(folder)
-        network = resolve(RUNTIMES[runtime])(folder, card, threads)
+        folder, card = _choose_engine(folder, ModelCard.read(folder), runtime)
+        engine = runtime if card.artefact is None else card.artefact.format
+        network = resolve(RUNTIMES[engine or "litert"])(folder, card, threads)
         _require_same_shape(network, card, folder)
         return cls(network, card, folder, flips=flips)
 
@@ -193,6 +198,57 @@ class Classifier:
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, copy)
         return folder
+
+
+def _choose_engine(folder: Path, card: ModelCard, runtime: str | None) -> tuple[Path, ModelCard]:
+    """Return the folder to open, and its card: the model's own, or that of its export."""
+    if card.artefact is not None:
+        engine = engine_of(card.artefact)
+        if runtime not in (None, engine):
+            raise UsageError(
+                f"Expected {engine!r} as runtime, which {str(folder)!r} was exported for; received {runtime!r}. Leave "
+                "it out, or give the model that it was exported from."
+            )
+        return folder, card
+    if runtime is None:
+        return folder, card
+    if runtime in IN_THE_MODEL:
+        return folder, card
+    return find_export(folder, card, runtime)
+
+
+def engine_of(artefact: Artefact) -> str:
+    """Return the name, in `opsin.runtimes.ENGINES`, of what runs an export."""
+    return artefact.format + INT8 * artefact.int8
+
+
+def find_export(folder: Path, card: ModelCard, engine: str) -> tuple[Path, ModelCard]:
+    """Return a model's export and its card.
+
+    Args:
+        folder: the model folder.
+        card: its card.
+        engine: which export.
+
+    Raises:
+        UsageError: there is none where `opsin export` puts it.
+        ModelError: it was made from another model, one that was there before, say.
+    """
+    command = f"opsin export MODEL --format {engine.removesuffix(INT8)}" + " --int8" * engine.endswith(INT8)
+    place = exported_folder(folder, engine)
+    try:
+        place = find_model_folder(place)
+    except (UsageError, ModelError):
+        raise UsageError(
+            f"Expected an export for {engine!r}; there is none at {str(place)!r}. Make it: {command}"
+        ) from None
+    found = ModelCard.read(place)
+    if found.artefact is None or found.artefact.source != card.sha256:
+        raise ModelError(
+            f"Expected the export of {str(folder)!r}; what is at {str(place)!r} was made from another model. Make it "
+            f"again: {command}"
+        )
+    return place, found
 
 
 def _require_same_shape(runtime: Runtime, card: ModelCard, folder: Path) -> None:

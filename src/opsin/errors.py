@@ -53,6 +53,12 @@ class ModelError(OpsinError):
     """A model folder or a network cannot be used as it is."""
 
 
+class ParityError(ModelError):
+    """An export does not give the answers of the model that it comes from."""
+
+    exit_code = ExitCode.GATE_FAILED
+
+
 class TrainingError(OpsinError):
     """Training cannot go on (the loss is no longer a number, say)."""
 

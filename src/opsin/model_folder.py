@@ -1,5 +1,6 @@
 """The model folder: what is in it, how it is found, and how its files are proved to be what was written."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -10,9 +11,66 @@ from typing import Any
 from opsin.atomic import write_text
 from opsin.errors import ModelError, UsageError
 from opsin.images.preprocess import Preprocess
-from opsin.names import CARD, CHECKPOINT, KERAS, MODEL
+from opsin.names import CARD, CHECKPOINT, EXPORTS, KERAS, MODEL
 
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An end of an exported network.
+
+    Args:
+        name: what the network calls it.
+        dtype: `"float32"` or `"uint8"`.
+        shape: of one batch; None for any number of pictures.
+        low: the smallest value it takes or gives.
+        high: the largest.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What a card says of an exported network: one file, or one folder, from pictures to probabilities.
+
+    Args:
+        format: a name in `opsin.exporters.FORMATS`.
+        file: the network's path in the folder; `"."` where the folder itself is the network.
+        int8: whether it computes in 8-bit integers.
+        input: where the preprocessed pictures go in.
+        output: where the probabilities come out, calibrated.
+        temperature: what the logits are divided by inside, before the softmax.
+        tolerance: how far the probabilities of the golden pictures may be from those that were written with them:
+            processors round differently.
+        source: the sha256 of the card of the model that was exported.
+        versions: of the packages that wrote it.
+        parity: on how many pictures it was compared with the network that it comes from, and how near it is.
+        notes: what its user should know, a sentence each.
+    """
+
+    format: str
+    file: str
+    int8: bool
+    input: Tensor
+    output: Tensor
+    temperature: float
+    tolerance: float
+    source: str
+    versions: dict[str, str] = field(default_factory=dict)
+    parity: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Artefact":
+        """Take it back from a card's JSON."""
+        ends = {end: Tensor(**{**values[end], "shape": tuple(values[end]["shape"])}) for end in ("input", "output")}
+        return cls(**{**values, **ends, "notes": tuple(values["notes"])})
 
 
 @dataclass(frozen=True)
@@ -26,6 +84,7 @@ class ModelCard:
         thresholds: decisions beside the largest probability, by name, fit for JSON; empty where there are none.
         provenance: where the model comes from: versions, architecture, data fingerprint, seed.
         files: sha256 of each file of the folder, by its path in the folder.
+        artefact: of an export, which network it is; None of a model folder.
     """
 
     class_names: tuple[str, ...]
@@ -34,6 +93,7 @@ class ModelCard:
     thresholds: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    artefact: Artefact | None = None
 
     def __post_init__(self):
         if len(set(self.class_names)) != len(self.class_names):
@@ -41,8 +101,18 @@ class ModelCard:
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise UsageError(f"Expected a temperature above 0; received {self.temperature}.")
 
+    @property
+    def sha256(self) -> str:
+        """The hash of all that the card says, the hashes of the files included."""
+        return sign(self._document())
+
     def save(self, folder: Path) -> None:
         """Write `opsin.json` into the folder; an older one is replaced at once."""
+        document = self._document()
+        document["sha256"] = sign(document)
+        write_text(folder / CARD, json.dumps(document, indent=2) + "\n")
+
+    def _document(self) -> dict[str, Any]:
         document = {
             "format": FORMAT,
             "class_names": list(self.class_names),
@@ -52,8 +122,7 @@ class ModelCard:
             "provenance": self.provenance,
             "files": self.files,
         }
-        document["sha256"] = sign(document)
-        write_text(folder / CARD, json.dumps(document, indent=2) + "\n")
+        return document if self.artefact is None else {**document, "artefact": dataclasses.asdict(self.artefact)}
 
     @classmethod
     def read(cls, folder: Path) -> "ModelCard":
@@ -68,7 +137,7 @@ class ModelCard:
             if document["format"] != FORMAT:
                 raise ModelError(
                     f"Expected a model of format {FORMAT}; {str(path)!r} is of format {document['format']!r}. "
-                    "Use the version of opsin that wrote it, or a newer one."
+                    f"{_wrote(document)} wrote it: use that version, or a newer one."
                 )
             if document.pop("sha256") != sign(document):
                 raise ValueError("it does not have the sha256 it was written with, so it was altered")
@@ -79,12 +148,19 @@ class ModelCard:
                 thresholds=document["thresholds"],
                 provenance=document["provenance"],
                 files=dict(document["files"]),
+                artefact=Artefact.from_dict(document["artefact"]) if document.get("artefact") else None,
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
             raise ModelError(
                 f"Expected {CARD} to describe the model; {str(path)!r} cannot be read: {_reason(error)}. "
                 "Copy the model folder again from where it was trained."
             ) from error
+
+
+def _wrote(document: dict[str, Any]) -> str:
+    provenance = document.get("provenance")
+    version = provenance.get("opsin") if isinstance(provenance, dict) else None
+    return f"opsin {version}" if version else "Another version of opsin"
 
 
 def _reason(error: Exception) -> str:
@@ -101,7 +177,7 @@ def find_model_folder(path: str | Path) -> Path:
     path = Path(path)
     if not path.exists():
         raise UsageError(f"Expected a run or a model folder; there is nothing at {str(path)!r}. Check the path.")
-    for folder in (path, path / MODEL):
+    for folder in (path, path / MODEL, *_newest_version(path)):
         if (folder / CARD).is_file():
             return folder
     if (path / CHECKPOINT).is_dir():
@@ -118,6 +194,26 @@ def find_model_folder(path: str | Path) -> Path:
         f"Expected a run folder or a model folder (it holds {CARD}); {str(path)!r} is neither. "
         "Train a model with: opsin train DATA --out RUN"
     )
+
+
+def _newest_version(path: Path) -> list[Path]:
+    """Return the folder with the highest number in a folder of versions, as TensorFlow Serving would."""
+    versions = [folder for folder in path.glob("[0-9]*") if folder.name.isdecimal()] if path.is_dir() else []
+    return [max(versions, key=lambda folder: int(folder.name))] if versions else []
+
+
+def exported_folder(folder: Path, engine: str) -> Path:
+    """Return where a model's export is, unless its user chose another place.
+
+    Args:
+        folder: the model folder.
+        engine: the format, with `-int8` behind it for one of 8-bit integers.
+
+    Returns:
+        `RUN/exports/ENGINE` for the model of a run; `MODEL-ENGINE`, beside it, for a model folder by itself.
+    """
+    folder = folder.resolve()
+    return folder.parent / EXPORTS / engine if folder.name == MODEL else folder.with_name(f"{folder.name}-{engine}")
 
 
 def hash_files(folder: Path) -> dict[str, str]:

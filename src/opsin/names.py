@@ -11,6 +11,7 @@ REPORT_JSON = "report.json"
 REPORT_HTML = "report.html"
 CHECKPOINT = "checkpoint"
 TENSORBOARD = "tensorboard"
+EXPORTS = "exports"
 RATE_CHART = "learning_rate.png"
 
 # In the model folder.
@@ -20,3 +21,4 @@ TWIN = "engines/model.tflite"
 LAYERS = "layers.json"
 GOLDEN = "golden"
 GOLDEN_LOGITS = "golden/logits.json"
+GOLDEN_PROBABILITIES = "golden/probabilities.json"

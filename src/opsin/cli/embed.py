@@ -12,7 +12,7 @@ import typer
 from opsin.cli.account import left_out, one_line
 from opsin.cli.program import program
 from opsin.errors import ExitCode, UsageError
-from opsin.runtimes import RUNTIMES
+from opsin.runtimes import IN_THE_MODEL
 
 if TYPE_CHECKING:
     from opsin.data.pictures import PictureList
@@ -49,7 +49,7 @@ def embed(
         "default: the folder NAME-OF-OUT_clusters.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
-    runtime: str = typer.Option("litert", help=f"Of a model: {' or '.join(RUNTIMES)}; keras needs opsin\\[train]."),
+    runtime: str = typer.Option("litert", help=f"Of a model: {' or '.join(IN_THE_MODEL)}; keras needs opsin\\[train]."),
 ) -> None:
     """Write the feature vectors of pictures, by a finished model or a pretrained backbone, to an index.
 

@@ -8,7 +8,7 @@ import typer
 
 from opsin.catalog import choose
 from opsin.errors import ExitCode
-from opsin.runtimes import RUNTIMES
+from opsin.runtimes import ENGINES
 
 EXAMPLES = (
     "opsin evaluate RUN photos/",
@@ -21,14 +21,16 @@ PARTS = ("auto", "test", "val", "train", "all")
 
 
 def evaluate(
-    model: Path = typer.Argument(metavar="MODEL", help="A run folder or a model folder."),
+    model: Path = typer.Argument(metavar="MODEL", help="A run folder, a model folder or an export."),
     data: Path = typer.Argument(
         metavar="DATA", help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."
     ),
     split: str = typer.Option("auto", help=f"Which part: {', '.join(PARTS)}; auto: held-out pictures first."),
     html: Path | None = typer.Option(None, help="Also write the report as a page."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
-    runtime: str = typer.Option("litert", help=f"{' or '.join(RUNTIMES)}; keras needs opsin\\[train]."),
+    runtime: str | None = typer.Option(
+        None, help=f"What runs the network: {', '.join(ENGINES)}; those beyond litert and keras need its export."
+    ),
     flips: bool = typer.Option(
         False, "--flips", help="See each picture mirrored as well, and average the answers (twice the time)."
     ),

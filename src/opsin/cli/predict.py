@@ -15,7 +15,7 @@ import typer
 from opsin.catalog import choose, resolve
 from opsin.cli.account import left_out, one_line
 from opsin.errors import DataError, ExitCode, PictureError, UsageError
-from opsin.runtimes import RUNTIMES
+from opsin.runtimes import ENGINES
 
 if TYPE_CHECKING:
     from opsin.classifier import Prediction
@@ -39,7 +39,7 @@ FORMATS = {
 
 
 def predict(
-    model: Path = typer.Argument(metavar="MODEL", help="A run folder or a model folder."),
+    model: Path = typer.Argument(metavar="MODEL", help="A run folder, a model folder or an export."),
     sources: list[str] = typer.Argument(
         metavar="SOURCE", help="Pictures, folders, glob patterns; - reads paths from stdin, one a line."
     ),
@@ -47,7 +47,9 @@ def predict(
     format: str = typer.Option("table", help=f"How to print the answers: {', '.join(FORMATS)}."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document, a list."),
     batch_size: int = typer.Option(16, min=1, help="How many pictures the network sees at once."),
-    runtime: str = typer.Option("litert", help=f"{' or '.join(RUNTIMES)}; keras needs opsin\\[train]."),
+    runtime: str | None = typer.Option(
+        None, help=f"What runs the network: {', '.join(ENGINES)}; those beyond litert and keras need its export."
+    ),
     flips: bool = typer.Option(
         False, "--flips", help="See each picture mirrored as well, and average the answers (twice the time)."
     ),

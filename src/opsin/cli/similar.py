@@ -10,7 +10,7 @@ import typer
 
 from opsin.cli.account import one_line
 from opsin.errors import ExitCode, UsageError
-from opsin.runtimes import RUNTIMES
+from opsin.runtimes import IN_THE_MODEL
 
 if TYPE_CHECKING:
     from opsin.features.index import FeatureIndex, Match
@@ -33,7 +33,7 @@ def similar(
     weights: str | None = typer.Option(None, help="Where a backbone's weights are now; default: where they were."),
     offline: bool = typer.Option(False, "--offline", help="Never download weights."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document, a list."),
-    runtime: str = typer.Option("litert", help=f"Of a model: {' or '.join(RUNTIMES)}; keras needs opsin\\[train]."),
+    runtime: str = typer.Option("litert", help=f"Of a model: {' or '.join(IN_THE_MODEL)}; keras needs opsin\\[train]."),
 ) -> None:
     """Name the pictures of an index that are most similar to others, by the cosine of their vectors (1: the same).
 

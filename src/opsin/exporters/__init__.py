@@ -1,1 +1,15 @@
-"""Writing a trained network down, proved equal to its source."""
+"""Writing networks down in other formats, each proved to give the same answers before it is delivered.
+
+A format is written as `write(folder, network, request)`; it returns what `opsin.model_folder.Artefact` says of the
+network's ends.
+"""
+
+FORMATS = {
+    "saved_model": "opsin.exporters.saved_model:write",
+    "litert": "opsin.exporters.litert_file:write",
+    "onnx": "opsin.exporters.onnx:write",
+    "openvino": "opsin.exporters.openvino:write",
+}
+
+IN_INT8 = ("litert", "onnx", "openvino")
+"""Formats that are also written in 8-bit integers."""

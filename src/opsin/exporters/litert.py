@@ -1,7 +1,7 @@
 """The LiteRT twin: the same network for prediction without TensorFlow. TensorFlow only."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from opsin.runtimes.litert import LiteRTRuntime
 
 if TYPE_CHECKING:
     import keras
+
+Given = TypeVar("Given")
 
 BATCH_SIZE = 8
 """Pictures at a time: 64 large ones at once need more than 10 GB in a large network."""
@@ -44,24 +46,57 @@ def convert_outputs(network: "keras.Model") -> bytes:
     Raises:
         ModelError: the network holds an operation that LiteRT has not.
     """
+    content = _saying_why(lambda: _converter(network).convert())
+    return name_ends(content, ["image"], [f"output_{number}" for number in range(len(network.outputs))])
+
+
+def convert_to_int8(network: "keras.Model", calibration: np.ndarray) -> bytes:
+    """Return a network as a LiteRT file that computes in 8-bit integers throughout, its ends uint8.
+
+    Args:
+        network: float32 (N, h, w, c), 0 to 255 → one output.
+        calibration: uint8 (n, h, w, c), 0 to 255, pictures of the kind that it will see: they tell the range of
+            each tensor.
+
+    Raises:
+        ModelError: the network holds an operation that LiteRT has not in 8 bits.
+    """
+    tensorflow = require("tensorflow", "writing a LiteRT file")
+    converter = _saying_why(lambda: _converter(network))
+    converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
+    # A picture that has both ends of the range: a step of the input is then one step of a pixel.
+    whole_range = np.zeros_like(calibration[:1])
+    whole_range[:, ::2] = 255
+    pictures = np.concatenate([whole_range, calibration])
+    converter.representative_dataset = lambda: ([image[None].astype(np.float32)] for image in pictures)
+    converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tensorflow.uint8
+    return _saying_why(converter.convert)
+
+
+def _converter(network: "keras.Model") -> Any:
     tensorflow = require("tensorflow", "writing a LiteRT file")
     count = len(network.outputs)
 
-    @tensorflow.function
+    @tensorflow.function(autograph=False)
     def infer(image: "tensorflow.Tensor") -> tuple:
         outputs = network(image, training=False)
         return tuple(outputs) if count > 1 else (outputs,)
 
     specification = tensorflow.TensorSpec((None, *network.input_shape[1:]), tensorflow.float32, name="image")
+    converter = tensorflow.lite.TFLiteConverter.from_concrete_functions(
+        [infer.get_concrete_function(specification)], network
+    )
+    # Else it saves and loads a SavedModel first, which takes twice as long as all the rest.
+    converter.experimental_lower_to_saved_model = False
+    return converter
+
+
+def _saying_why(convert: Callable[[], Given]) -> Given:
     try:
-        function = infer.get_concrete_function(specification)
-        converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([function], network)
-        # Else it saves and loads a SavedModel first, which takes twice as long as all the rest.
-        converter.experimental_lower_to_saved_model = False
-        content = converter.convert()
+        return convert()
     except Exception as error:
         raise ModelError(f"Expected operations that LiteRT has; it cannot take this network: {error}") from error
-    return name_ends(content, ["image"], [f"output_{number}" for number in range(count)])
 
 
 def name_ends(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:

@@ -141,6 +141,11 @@ def _called(source: object) -> str:
 
 def _of_classifier(classifier: Classifier) -> Embedder:
     card = classifier.card
+    if card.artefact is not None:
+        raise UsageError(
+            f"Expected a run folder or a model folder; {str(classifier.folder)!r} is an export, which gives "
+            "probabilities and no features. Give what it was exported from."
+        )
     origin = Origin(
         name=str(card.provenance.get("architecture", "network")),
         sha256=_hash(card.preprocess, [card.files.get(name, "").encode() for name in (KERAS, TWIN)]),

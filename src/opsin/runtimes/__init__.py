@@ -1,9 +1,21 @@
 """Running a finished network: one interface, one file a runtime.
 
-A runtime is opened as `open(folder, card, threads)` from a model folder, and runs as `base.Runtime` says.
+A runtime is opened as `open(folder, card, threads)` from a model folder or an export, and runs as `base.Runtime` says.
 """
 
 RUNTIMES = {
     "litert": "opsin.runtimes.litert:open_litert",
     "keras": "opsin.runtimes.keras:open_keras",
+    "onnx": "opsin.runtimes.onnx:open_onnx",
+    "openvino": "opsin.runtimes.openvino:open_openvino",
+    "saved_model": "opsin.runtimes.saved_model:open_saved_model",
 }
+
+INT8 = "-int8"
+"""Behind a runtime's name: the export of 8-bit integers."""
+
+IN_THE_MODEL = ("litert", "keras")
+"""Runtimes of what is in a model folder itself; the others run its exports."""
+
+ENGINES = (*RUNTIMES, *(name + INT8 for name in ("litert", "onnx", "openvino")))
+"""What a model can be run by: a runtime, on the float network or on that of 8-bit integers."""

@@ -5,6 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""What a probability of zero is taken for, so that it has a logarithm."""
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -12,7 +15,8 @@ class Outputs:
 
     Args:
         logits: float32 (N, k), or (N, 1) for a network with one sigmoid unit.
-        features: float32 (N, d), what enters the network's last dense layer.
+        features: float32 (N, d), what enters the network's last dense layer; (N, 0) from an export, which gives
+            probabilities alone.
     """
 
     logits: np.ndarray
@@ -26,5 +30,22 @@ class Runtime(Protocol):
     """(h, w, c) of one image."""
 
     def run(self, images: np.ndarray) -> Outputs:
-        """Run the network on float32 (N, h, w, c), 0 to 255, N ≥ 1."""
+        """Run the network on uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1."""
         ...
+
+
+def outputs_of(probabilities: np.ndarray) -> Outputs:
+    """Return what an export says, in the terms of all runtimes: logits whose softmax the probabilities are.
+
+    Args:
+        probabilities: float (N, k), from 0 to 1.
+    """
+    logits = np.log(np.maximum(np.asarray(probabilities, dtype=np.float32), SMALLEST))
+    return Outputs(logits, np.empty((len(logits), 0), dtype=np.float32))
+
+
+def as_input(images: np.ndarray, dtype: str | np.dtype) -> np.ndarray:
+    """Return images, 0 to 255, in the dtype that a network takes, in one piece of memory."""
+    if np.issubdtype(dtype, np.integer) and not np.issubdtype(images.dtype, np.integer):
+        images = np.rint(images).clip(0, 255)
+    return np.ascontiguousarray(images, dtype=dtype)

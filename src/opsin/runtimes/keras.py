@@ -9,7 +9,7 @@ from opsin.catalog import require
 from opsin.errors import ModelError
 from opsin.model_folder import ModelCard, read_proved
 from opsin.names import KERAS
-from opsin.runtimes.base import Outputs
+from opsin.runtimes.base import Outputs, as_input
 
 if TYPE_CHECKING:
     import keras
@@ -27,9 +27,9 @@ class KerasRuntime:
         self.input_shape = tuple(network.inputs[0].shape[1:])
 
     def run(self, images: np.ndarray) -> Outputs:
-        """Run the network on float32 (N, h, w, c), 0 to 255, N ≥ 1."""
+        """Run the network on uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1."""
         ops = require("keras", "running a network").ops
-        outputs = self.network(images, training=False)
+        outputs = self.network(as_input(images, "float32"), training=False)
         return Outputs(*(ops.convert_to_numpy(tensor).astype(np.float32) for tensor in outputs))
 
 

@@ -9,14 +9,14 @@ from opsin.errors import ModelError
 from opsin.images.reading import usable_cores
 from opsin.model_folder import ModelCard, read_proved
 from opsin.names import KERAS, TWIN
-from opsin.runtimes.base import Outputs
+from opsin.runtimes.base import Outputs, as_input, outputs_of
 
 
 class LiteRTNetwork:
     """A network, or a part of one, in LiteRT's format (`.tflite`), on the CPU.
 
     Args:
-        content: the file's bytes; its input is called `image`.
+        content: the file's bytes; its input is called `image`. It may be one of 8-bit integers.
         threads: how many threads one call may use; None for the cores this process may use.
 
     Raises:
@@ -31,12 +31,13 @@ class LiteRTNetwork:
             signature = self._interpreter.get_signature_runner()
             inputs, outputs = signature.get_input_details(), signature.get_output_details()
             self._input = inputs["image"]["index"]
-            # A concrete function returns a tuple, which LiteRT names by position.
-            self._outputs = [outputs[f"output_{number}"]["index"] for number in range(len(outputs))]
+            # `output_0`, `output_1`, … of a part of a network; `probabilities` of an export.
+            self._outputs = [(outputs[name]["index"], outputs[name]["quantization"]) for name in sorted(outputs)]
         except (ValueError, KeyError, RuntimeError) as error:
             raise ModelError(
                 f"Expected a LiteRT network with an input `image`; it cannot be opened: {error}. Write the model again."
             ) from error
+        self._dtype = inputs["image"]["dtype"]
         self.input_shape = tuple(int(size) for size in inputs["image"]["shape_signature"][1:])
         self.output_count = len(self._outputs)
         self._shape: tuple[int, ...] | None = None
@@ -47,7 +48,7 @@ class LiteRTNetwork:
         """Run the network; return its outputs, float32 (N, ...) each.
 
         Args:
-            images: float32 (N, h, w, c), 0 to 255, N ≥ 1.
+            images: uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1.
         """
         with self._lock:
             if images.shape != self._shape:
@@ -55,9 +56,14 @@ class LiteRTNetwork:
                 self._interpreter.resize_tensor_input(self._input, images.shape)
                 self._interpreter.allocate_tensors()
                 self._shape = images.shape
-            self._interpreter.set_tensor(self._input, np.ascontiguousarray(images, dtype=np.float32))
+            self._interpreter.set_tensor(self._input, as_input(images, self._dtype))
             self._interpreter.invoke()
-            return [self._interpreter.get_tensor(index) for index in self._outputs]
+            return [_in_float32(self._interpreter.get_tensor(index), *scale) for index, scale in self._outputs]
+
+
+def _in_float32(values: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
+    """Return float32 values for those of a network, which may be steps of `scale` from `zero_point`."""
+    return (values.astype(np.float32) - zero_point) * np.float32(scale) if values.dtype != np.float32 else values
 
 
 class LiteRTRuntime:
@@ -81,12 +87,33 @@ class LiteRTRuntime:
             )
 
     def run(self, images: np.ndarray) -> Outputs:
-        """Run the network on float32 (N, h, w, c), 0 to 255, N ≥ 1."""
+        """Run the network on uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1."""
         return Outputs(*self._network.run(images))
 
 
-def open_litert(folder: Path, card: ModelCard, threads: int | None = None) -> LiteRTRuntime:
-    """Open a model folder's twin.
+class LiteRTExport:
+    """An export: a LiteRT network that gives probabilities.
+
+    Args:
+        content: the file's bytes.
+        threads: how many threads one call may use; None for the cores this process may use.
+
+    Raises:
+        ModelError: LiteRT cannot read the file.
+    """
+
+    def __init__(self, content: bytes, threads: int | None = None):
+        self._network = LiteRTNetwork(content, threads)
+        self.input_shape = self._network.input_shape
+
+    def run(self, images: np.ndarray) -> Outputs:
+        """Run the network on uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1."""
+        (probabilities,) = self._network.run(images)
+        return outputs_of(probabilities)
+
+
+def open_litert(folder: Path, card: ModelCard, threads: int | None = None) -> LiteRTRuntime | LiteRTExport:
+    """Open a model folder's twin, or an export in LiteRT's format.
 
     Args:
         folder: the model folder.
@@ -96,6 +123,8 @@ def open_litert(folder: Path, card: ModelCard, threads: int | None = None) -> Li
     Raises:
         ModelError: the twin was left out, or it is missing or altered.
     """
+    if card.artefact is not None:
+        return LiteRTExport(read_proved(folder, card.artefact.file, card), threads)
     if TWIN not in card.files and (folder / KERAS).is_file():
         raise ModelError(
             f"Expected {TWIN} in {str(folder)!r}, the network for prediction without TensorFlow; this model was "

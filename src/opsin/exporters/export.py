@@ -1,0 +1,269 @@
+"""`export`: a classifier in another format, delivered only if it gives the same answers."""
+
+import importlib.metadata
+import json
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from opsin.atomic import replacing
+from opsin.catalog import choose, require, resolve
+from opsin.classifier import Classifier, engine_of, softmax
+from opsin.data.dataset import ImageDataset
+from opsin.errors import DataError, ModelError, ParityError, UsageError
+from opsin.exporters import FORMATS, IN_INT8, proof_pictures
+from opsin.exporters.litert import run_source
+from opsin.exporters.parity import FLOAT, INT8, Limits, Parity, compare
+from opsin.exporters.proof_pictures import Pictures
+from opsin.exporters.written import Request, Written, with_probabilities
+from opsin.model_folder import Artefact, ModelCard, exported_folder, hash_files
+from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES, KERAS, MODEL
+from opsin.runtimes import INT8 as INT8_SUFFIX
+from opsin.runtimes.keras import load_keras
+from opsin.runtimes.saved_model import SavedModelRuntime
+
+PACKAGES = ("opsin", "keras", "tensorflow", "ai-edge-litert", "tf2onnx", "onnx", "onnxruntime", "openvino", "nncf")
+SHOWN_FLIPS = 10
+FILES_TOLERANCE = 0.05
+"""How far probabilities may differ where TensorFlow decodes and resizes a picture, and not Opsin."""
+
+BATCH = 16
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was delivered.
+
+    Args:
+        folder: where the network is, with its card and its golden pictures.
+        card: what `opsin.json` there says.
+        parity: how near it is to the network that it comes from.
+    """
+
+    folder: Path
+    card: ModelCard
+    parity: Parity
+
+
+def export(
+    classifier: Classifier,
+    out: str | Path | None = None,
+    *,
+    format: str = "saved_model",
+    int8: bool = False,
+    data: ImageDataset | None = None,
+    say: Say = lambda line: None,
+) -> Export:
+    """Write a classifier in another format and prove that it gives the same answers.
+
+    The pictures it is proved on are those of `data` that the model did not learn from, at least 64 drawn ones where
+    no data is given. Training TensorFlow is needed for it, running the result is not.
+
+    Args:
+        classifier: the classifier, opened from a run folder or a model folder.
+        out: the folder to write, which must be empty, new or an earlier export; None: `exports/FORMAT` in the run. For
+            `saved_model` it is the folder of all versions, and a new number is taken.
+        format: a name in `opsin.exporters.FORMATS`.
+        int8: compute in 8-bit integers; the ranges are taken from pictures of the training data.
+        data: labelled pictures of the kind that the network will see; None: those it was trained on, where they were
+            then, and only for `int8`.
+        say: is called with a line on each step.
+
+    Raises:
+        UsageError: there is no such format, or none of it in 8-bit integers, or something else is at `out`.
+        ParityError: what was written gives other answers; it was removed.
+        ModelError: the network holds something that the format has not.
+        DataError: 8-bit integers were asked for and there are no pictures.
+        MissingPackageError: a package that the format needs is not installed.
+    """
+    writer = resolve(FORMATS[choose("format", format, FORMATS)])
+    if int8:
+        choose("format of 8-bit integers", format, IN_INT8)
+    if classifier.card.artefact is not None:
+        raise UsageError(
+            f"Expected the model itself; {str(classifier.folder)!r} is an export of one. Give the run folder that it "
+            "was exported from."
+        )
+    target = _place(classifier, out, format, int8)
+    network = load_keras(classifier.folder / KERAS).network
+    network = require("keras", "exporting").Model(network.inputs[0], network.outputs[0], name=network.name)
+    calibration, proof = _pictures(classifier, int8, data)
+    expected = softmax(run_source(network, proof.images.astype(np.float32)).logits, classifier.card.temperature)
+    request = Request(
+        classifier.class_names,
+        classifier.preprocess,
+        _name_of(classifier, target, format),
+        None if calibration is None else calibration.images,
+    )
+    say(f"writing {format}" + (f" in 8-bit integers, ranges from {len(calibration)} pictures" if int8 else ""))
+    with replacing(target) as temporary:
+        temporary.mkdir()
+        written = writer(temporary, with_probabilities(network, classifier.card.temperature), request)
+        card = _card(classifier, format, int8, written)
+        card = _add_golden(classifier, card, temporary)
+        opened = Classifier.open(temporary)
+        parity = compare(expected, _answers(opened, proof.images), proof.names, card.class_names, _limits(int8))
+        say(str(parity))
+        if parity.faults:
+            raise ParityError(_refusal(card, parity))
+        found = parity.to_dict()
+        if isinstance(opened.runtime, SavedModelRuntime) and opened.runtime.reads_files:
+            found["serve_bytes"] = _compare_files(opened)
+        card = replace(card, artefact=replace(card.artefact, parity=found))
+        card.save(temporary)
+    return Export(target, card, parity)
+
+
+def _limits(int8: bool) -> Limits:
+    return INT8 if int8 else FLOAT
+
+
+def _place(classifier: Classifier, out: str | Path | None, format: str, int8: bool) -> Path:
+    """Return the folder to write; nothing that is not an export of ours is ever replaced."""
+    engine = format + INT8_SUFFIX * int8
+    place = exported_folder(classifier.folder, engine) if out is None else Path(out)
+    if format == "saved_model":
+        numbers = [int(path.name) for path in place.glob("[0-9]*") if path.name.isdecimal()] if place.is_dir() else []
+        return place / str(max(numbers, default=0) + 1)
+    if place.exists() and not (place.is_dir() and (not any(place.iterdir()) or _is_export(place, engine))):
+        raise UsageError(
+            f"Expected an empty place for the export, or an earlier one in the same format; {str(place)!r} is "
+            "something else. Choose another with --out."
+        )
+    return place
+
+
+def _is_export(place: Path, engine: str) -> bool:
+    try:
+        artefact = ModelCard.read(place).artefact
+    except ModelError:
+        return False
+    return artefact is not None and engine_of(artefact) == engine
+
+
+def _name_of(classifier: Classifier, target: Path, format: str) -> str:
+    """Return what the network is called: a server calls a SavedModel by the folder of its versions."""
+    if format == "saved_model":
+        return target.parent.name
+    folder = classifier.folder.resolve()
+    return folder.parent.name if folder.name == MODEL else folder.name
+
+
+def _pictures(classifier: Classifier, int8: bool, data: ImageDataset | None) -> tuple[Pictures | None, Pictures]:
+    preprocess = classifier.preprocess
+    data = proof_pictures.find_training_data(classifier) if int8 and data is None else data
+    if int8 and (data is None or not len(data)):
+        raise DataError(
+            "Expected pictures that tell the ranges of 8-bit integers; the data that the model was trained on is not "
+            "where it was. Say where there are pictures of its kind: --data DATA"
+        )
+    calibration, proof = None, proof_pictures.drawn(preprocess, proof_pictures.AT_LEAST)
+    if data is not None and len(data):
+        first, others = proof_pictures.share_out(classifier, data)
+        held_out = proof_pictures.sample(others if len(others) else first, preprocess, proof_pictures.AT_MOST)
+        # Few clear answers would prove little; drawn pictures make up for what is missing.
+        enough = len(held_out) >= proof_pictures.AT_LEAST
+        proof = held_out if enough else held_out.and_then(proof)
+        if int8:
+            calibration = proof_pictures.sample(first, preprocess, proof_pictures.FOR_CALIBRATION)
+    return calibration, proof
+
+
+def _card(classifier: Classifier, format: str, int8: bool, written: Written) -> ModelCard:
+    card = classifier.card
+    artefact = Artefact(
+        format=format,
+        file=written.file,
+        int8=int8,
+        input=written.input,
+        output=written.output,
+        temperature=card.temperature,
+        tolerance=_limits(int8).tolerance,
+        source=card.sha256,
+        versions=_versions(),
+        notes=written.notes,
+    )
+    # The temperature is inside: it must not be applied again to what comes out.
+    return replace(card, temperature=1.0, artefact=artefact)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _add_golden(classifier: Classifier, card: ModelCard, folder: Path) -> ModelCard:
+    """Put the model's golden pictures beside its export, with what that gives for them; return the card."""
+    names = json.loads((classifier.folder / GOLDEN_LOGITS).read_text(encoding="utf-8"))["pictures"]
+    (folder / GOLDEN).mkdir()
+    for name in names:
+        shutil.copyfile(classifier.folder / GOLDEN / name, folder / GOLDEN / name)
+    _save(card, folder)
+    opened = Classifier.open(folder)
+    images = np.stack([card.preprocess.read(folder / GOLDEN / name) for name in names])
+    document = {"pictures": names, "probabilities": _answers(opened, images).round(7).tolist()}
+    (folder / GOLDEN_PROBABILITIES).write_text(json.dumps(document))
+    return _save(card, folder)
+
+
+def _save(card: ModelCard, folder: Path) -> ModelCard:
+    (folder / CARD).unlink(missing_ok=True)
+    card = replace(card, files=hash_files(folder))
+    card.save(folder)
+    return card
+
+
+def _answers(classifier: Classifier, images: np.ndarray) -> np.ndarray:
+    parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    return np.concatenate([classifier.probabilities(classifier.run(part).logits) for part in parts])
+
+
+def _compare_files(opened: Classifier) -> dict[str, float]:
+    """Compare what the graph makes of whole files with what it gives for pictures that Opsin has read.
+
+    Raises:
+        ParityError: they are further apart than two ways of resizing account for.
+    """
+    paths = sorted((opened.folder / GOLDEN).glob("*.png"))
+    images = np.stack([opened.preprocess.read(path) for path in paths])
+    received = opened.runtime.run_files([path.read_bytes() for path in paths])
+    difference = float(np.abs(received - _answers(opened, images)).max())
+    if not difference <= FILES_TOLERANCE:
+        raise ParityError(
+            f"Expected serve_bytes to read pictures as Opsin does; a probability differs by {difference:.2g}, at most "
+            f"{FILES_TOLERANCE} is allowed. The export was removed."
+        )
+    return {"pictures": len(paths), "largest_difference": difference, "tolerance": FILES_TOLERANCE}
+
+
+def _refusal(card: ModelCard, parity: Parity) -> str:
+    flips = [f"  {flip}" for flip in parity.flipped[:SHOWN_FLIPS]]
+    more = len(parity.flipped) - len(flips)
+    return "\n".join(
+        [
+            f"Expected the {engine_of(card.artefact)} export to give the model's answers; of {parity.pictures} "
+            "pictures, " + "; ".join(parity.faults) + ". It was removed.",
+            *flips,
+            *([f"  and {more} more"] if more > 0 else []),
+        ]
+    )
+
+
+def describe(export: Export) -> dict:
+    """Give an export as plain values for a JSON document."""
+    return {
+        "folder": str(export.folder),
+        "bytes": sum(path.stat().st_size for path in export.folder.rglob("*") if path.is_file()),
+        "artefact": asdict(export.card.artefact),
+    }

@@ -1,0 +1,141 @@
+"""Exports in ONNX's format: one input, one output, any batch size."""
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opsin.catalog import require
+from opsin.errors import ModelError
+from opsin.exporters.written import IMAGE, PROBABILITIES, Request, Written, ends_of
+
+if TYPE_CHECKING:
+    import keras
+
+FILE = "model.onnx"
+OPSET = 17
+# Those that bound their values have to be among them: else the range is that of what comes in.
+IN_8_BITS = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Concat", "Clip", "Relu", "Pad"]
+IN_8_BITS += ["GlobalAveragePool", "AveragePool", "MaxPool"]
+STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+
+
+def write(folder: Path, network: "keras.Model", request: Request) -> Written:
+    """Write `model.onnx`.
+
+    Args:
+        folder: where to.
+        network: float32 (N, h, w, c), 0 to 255 → probabilities (N, k).
+        request: what is to be written.
+
+    Raises:
+        ModelError: the network holds an operation that ONNX has not.
+        MissingPackageError: tf2onnx, or for 8-bit integers ONNX Runtime, is not installed.
+    """
+    model = convert_to_onnx(network)
+    for key, value in _metadata(request).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    (folder / FILE).write_bytes(model.SerializeToString())
+    if request.int8:
+        _quantize(folder / FILE, request.calibration)
+    return Written(FILE, *ends_of(request), notes=(f"ONNX operator set {OPSET}.",))
+
+
+def convert_to_onnx(network: "keras.Model") -> Any:
+    """Return a network as an ONNX model (`onnx.ModelProto`).
+
+    Args:
+        network: float32 (N, h, w, c), 0 to 255 → probabilities (N, k).
+
+    Raises:
+        ModelError: the network holds an operation that ONNX has not.
+        MissingPackageError: tf2onnx is not installed.
+    """
+    tensorflow = require("tensorflow", "writing an ONNX file")
+    converter = require("tf2onnx", "writing an ONNX file")
+    onnx = require("onnx", "writing an ONNX file")
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
+
+    @tensorflow.function(autograph=False)
+    def infer(image: "tensorflow.Tensor") -> dict:
+        return {PROBABILITIES: network(image, training=False)}
+
+    specification = tensorflow.TensorSpec((None, *network.input_shape[1:]), tensorflow.float32, name=IMAGE)
+    try:
+        model, _ = converter.convert.from_function(infer, input_signature=[specification], opset=OPSET)
+    except Exception as error:
+        raise ModelError(f"Expected operations that ONNX has; it cannot take this network: {error}") from error
+    foreign = sorted({node.op_type for node in model.graph.node if node.domain not in STANDARD_DOMAINS})
+    if foreign:
+        raise ModelError(f"Expected operations that ONNX has; it has none for {', '.join(foreign)}.")
+    _fill_in_constants(onnx, model, infer.get_concrete_function(specification))
+    _rename_output(model, PROBABILITIES)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _fill_in_constants(onnx: Any, model: Any, function: Any) -> None:
+    """Put the numbers that a function has caught on its way into the graph, where tf2onnx leaves open inputs.
+
+    A `Normalization` layer's mean and variance are such numbers: without this, ONNX Runtime asks for them.
+    """
+    caught = {placeholder.name: tensor for tensor, placeholder in function.graph.captures}
+    for end in [end for end in model.graph.input if end.name != IMAGE]:
+        if end.name not in caught:
+            raise ModelError(f"Expected one input, {IMAGE!r}; the network also wants {end.name!r}.")
+        values = np.asarray(caught[end.name].numpy())
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, end.name))
+        model.graph.input.remove(end)
+
+
+def _rename_output(model: Any, name: str) -> None:
+    (end,) = model.graph.output
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [name if one == end.name else one for one in names]
+    end.name = name
+
+
+def _metadata(request: Request) -> dict[str, str]:
+    return {
+        "class_names": json.dumps(list(request.class_names), ensure_ascii=False),
+        "preprocess": json.dumps(request.preprocess.to_dict()),
+    }
+
+
+def _quantize(path: Path, calibration: np.ndarray) -> None:
+    """Give a float network 8-bit integers: quantize and dequantize nodes around each convolution and product."""
+    require("onnxruntime", "writing an ONNX file of 8-bit integers")
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = path.with_suffix(".prepared.onnx")
+    quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+    quantization.quantize_static(
+        str(prepared),
+        str(path),
+        _reader(quantization, calibration),
+        quant_format=quantization.QuantFormat.QDQ,
+        op_types_to_quantize=IN_8_BITS,
+        per_channel=True,
+        activation_type=quantization.QuantType.QUInt8,
+        # Of signed weights, processors without VNNI add products up in 16 bits, which overflow.
+        weight_type=quantization.QuantType.QUInt8,
+        calibrate_method=quantization.CalibrationMethod.MinMax,
+    )
+    prepared.unlink()
+
+
+def _reader(quantization: Any, calibration: np.ndarray) -> Any:
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self):
+            self.images = iter(calibration)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            image = next(self.images, None)
+            return None if image is None else {IMAGE: image[None].astype(np.float32)}
+
+    return Reader()

@@ -1,0 +1,62 @@
+"""Exports in OpenVINO's format: `model.xml` and its numbers in `model.bin`, one input, one output."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opsin.catalog import require
+from opsin.errors import ModelError
+from opsin.exporters.onnx import convert_to_onnx
+from opsin.exporters.written import Request, Written, ends_of
+
+if TYPE_CHECKING:
+    import keras
+
+FILE = "model.xml"
+
+
+def write(folder: Path, network: "keras.Model", request: Request) -> Written:
+    """Write `model.xml` and `model.bin`.
+
+    The way leads through ONNX: OpenVINO's own reader of Keras graphs gives dozens of outputs for some of them.
+
+    Args:
+        folder: where to.
+        network: float32 (N, h, w, c), 0 to 255 → probabilities (N, k).
+        request: what is to be written.
+
+    Raises:
+        ModelError: the network holds an operation that OpenVINO has not.
+        MissingPackageError: OpenVINO, tf2onnx, or for 8-bit integers NNCF, is not installed.
+    """
+    openvino = require("openvino", "writing an OpenVINO network")
+    content = convert_to_onnx(network).SerializeToString()
+    with tempfile.TemporaryDirectory() as temporary:
+        # From bytes OpenVINO cannot tell that a large network's format is ONNX.
+        path = Path(temporary) / "model.onnx"
+        path.write_bytes(content)
+        try:
+            model = openvino.Core().read_model(path)
+        except RuntimeError as error:
+            raise ModelError(f"Expected operations that OpenVINO has; it cannot take this network: {error}") from error
+        if len(model.outputs) != 1:
+            raise ModelError(f"Expected one output from OpenVINO's reader; it gives {len(model.outputs)}.")
+        if request.int8:
+            model = _quantize(model, request.calibration)
+        # Where OpenVINO's own tools look for them.
+        model.set_rt_info(" ".join(name.replace(" ", "_") for name in request.class_names), ["model_info", "labels"])
+        model.set_rt_info("Classification", ["model_info", "model_type"])
+        openvino.save_model(model, folder / FILE, compress_to_fp16=False)
+    return Written(FILE, *ends_of(request))
+
+
+def _quantize(model: Any, calibration: np.ndarray) -> Any:
+    # NNCF counts its users by way of the network unless this is set before it is imported.
+    os.environ["NNCF_CI"] = "1"
+    nncf = require("nncf", "writing an OpenVINO network of 8-bit integers")
+    nncf.set_log_level(40)
+    pictures = nncf.Dataset([image[None].astype(np.float32) for image in calibration])
+    return nncf.quantize(model, pictures, subset_size=len(calibration), preset=nncf.QuantizationPreset.MIXED)

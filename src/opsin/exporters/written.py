@@ -1,0 +1,79 @@
+"""What a format's writer is given, and what it says it wrote."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from opsin.catalog import require
+from opsin.images.preprocess import Preprocess
+from opsin.model_folder import Tensor
+
+if TYPE_CHECKING:
+    import keras
+
+IMAGE, PROBABILITIES = "image", "probabilities"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be written.
+
+    Args:
+        class_names: the k class names.
+        preprocess: the recipe from picture to the network's input.
+        name: what the network is called.
+        calibration: of 8-bit integers: uint8 (n, h, w, c), 0 to 255, pictures of the kind that it will see; None for
+            float32.
+    """
+
+    class_names: tuple[str, ...]
+    preprocess: Preprocess
+    name: str
+    calibration: np.ndarray | None = None
+
+    @property
+    def int8(self) -> bool:
+        """Whether the network shall compute in 8-bit integers."""
+        return self.calibration is not None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Args:
+        file: the network's path in the folder; `"."` where the folder itself is the network.
+        input: where pictures go in.
+        output: where probabilities come out.
+        notes: what its user should know, a sentence each.
+    """
+
+    file: str
+    input: Tensor
+    output: Tensor
+    notes: tuple[str, ...] = ()
+
+
+def ends_of(request: Request, *, dtype: str = "float32") -> tuple[Tensor, Tensor]:
+    """Return the two ends that every format has."""
+    count = len(request.class_names)
+    image = Tensor(IMAGE, dtype, (None, *request.preprocess.shape), 0.0, 255.0)
+    return image, Tensor(PROBABILITIES, dtype, (None, count), 0.0, 1.0 if dtype == "float32" else 255.0)
+
+
+def with_probabilities(network: "keras.Model", temperature: float) -> "keras.Model":
+    """Return the same network with one output: calibrated probabilities (N, k), k being 2 for one sigmoid unit.
+
+    Args:
+        network: float32 (N, h, w, c), 0 to 255 → logits (N, k) or (N, 1).
+        temperature: what logits are divided by first.
+    """
+    keras = require("keras", "exporting a network")
+    logits = network.outputs[0]
+    if logits.shape[-1] == 1:
+        # One sigmoid unit's logit z is read as the pair (0, z).
+        logits = keras.ops.concatenate([keras.ops.zeros_like(logits), logits], axis=-1)
+    if temperature != 1:
+        logits = logits / temperature
+    return keras.Model(network.inputs[0], keras.layers.Softmax(name=PROBABILITIES)(logits), name=network.name)
