@@ -18,6 +18,7 @@ class Finished:
     Args:
         started: when it was started, in seconds since the epoch.
         seconds: from its start to its end.
+        processor_seconds: what it took of all cores together; other work on the machine hardly changes it.
         peak_mb: its largest resident memory in MB (10**6 bytes), memory-mapped files included.
         exit_code: 0 if all went well; negative for a signal.
         output: what it wrote to stdout and stderr.
@@ -25,6 +26,7 @@ class Finished:
 
     started: float
     seconds: float
+    processor_seconds: float
     peak_mb: float
     exit_code: int
     output: str
@@ -69,7 +71,8 @@ def run(
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         text = output.read().decode(errors="replace")
-    return Finished(started, seconds, _megabytes(usage.ru_maxrss), process.returncode, text)
+    spent = usage.ru_utime + usage.ru_stime
+    return Finished(started, seconds, spent, _megabytes(usage.ru_maxrss), process.returncode, text)
 
 
 def is_running(process: subprocess.Popen) -> bool:
