@@ -19,6 +19,7 @@ _PUBLIC = {
     "RunFolder": "opsin.training.run_folder",
     "TrainConfig": "opsin.training.config",
     "TrainingRun": "opsin.training.train",
+    "benchmark": "opsin.evaluation.benchmark",
     "build_network": "opsin.architectures",
     "embed": "opsin.features.embedding",
     "evaluate": "opsin.evaluation.evaluate",

@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,18 +11,21 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
 from opsin.atomic import replacing
 from opsin.catalog import choose, resolve
+from opsin.engines import recall_engine
 from opsin.errors import ModelError, PictureError, UsageError
 from opsin.images.preprocess import Preprocess
 from opsin.images.reading import read_images
 from opsin.model_folder import Artefact, ModelCard, exported_folder, find_model_folder
 from opsin.names import CARD
-from opsin.runtimes import ENGINES, IN_THE_MODEL, INT8, RUNTIMES
+from opsin.runtimes import ENGINES, IN_THE_MODEL, INT8, RUNTIMES, is_installed
 from opsin.runtimes.base import Outputs, Runtime
 
-Source = str | os.PathLike | bytes
+Source = str | os.PathLike | bytes | Image.Image | np.ndarray
+"""A picture: its file's path or content, a Pillow image, or its pixels, uint8 (H, W, 3), RGB, 0 to 255."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,7 @@ class Prediction:
     """What a classifier says of one picture.
 
     Args:
-        path: the picture's file; None if it came as bytes.
+        path: the picture's file; None if it came as bytes, as an image or as pixels.
         probabilities: float64 (k,), calibrated, from 0 to 1, summing to 1.
         class_names: the k names.
     """
@@ -148,10 +152,14 @@ class Classifier:
         return probabilities
 
     def predict(self, source: Source) -> Prediction:
-        """Predict one picture, a path or a file's bytes.
+        """Predict one picture.
+
+        Args:
+            source: a path, a file's bytes, a Pillow image, or an array: uint8 (H, W, 3), RGB, 0 to 255.
 
         Raises:
             PictureError: it cannot be read.
+            UsageError: it is none of these.
         """
         image = self.preprocess.read(source)
         logits = self.run(image[None]).logits
@@ -164,22 +172,30 @@ class Classifier:
         in its place, and the rest go on.
 
         Args:
-            sources: paths or files' bytes; may be endless.
+            sources: what `predict` takes, in a list, a generator or an array of several; may be endless.
             batch_size: how many pictures the network sees at once.
         """
-        if isinstance(sources, str | bytes | os.PathLike):
+        if isinstance(sources, Source) and not _is_batch(sources):
             raise UsageError("Expected many pictures, in a list say; received a single one. Use predict.")
         if batch_size < 1:
             raise UsageError(f"Expected a batch size of at least 1; received {batch_size}.")
-        sources, named = itertools.tee(sources)
-        decoded = read_images(sources, self.preprocess, window=2 * batch_size, background=True)
+        # Paths only: to keep the sources, as `tee` would, could be to keep large arrays.
+        paths: deque[str | None] = deque()
+
+        def noted() -> Iterator[Source]:
+            for source in sources:
+                paths.append(_path(source))
+                yield source
+
+        decoded = read_images(noted(), self.preprocess, window=2 * batch_size, background=True)
         for images, outputs in run_ahead(self.run, decoded, batch_size):
             probabilities = iter([] if outputs is None else self.probabilities(outputs.logits))
-            for image, source in zip(images, named, strict=False):
+            for image in images:
+                path = paths.popleft()
                 if isinstance(image, PictureError):
                     yield image
                 else:
-                    yield Prediction(_path(source), next(probabilities), self.class_names)
+                    yield Prediction(path, next(probabilities), self.class_names)
 
     def save(self, folder: str | Path) -> Path:
         """Copy the model folder to another place, which must be empty or not exist.
@@ -211,10 +227,21 @@ def _choose_engine(folder: Path, card: ModelCard, runtime: str | None) -> tuple[
             )
         return folder, card
     if runtime is None:
-        return folder, card
+        return _fastest(folder, card)
     if runtime in IN_THE_MODEL:
         return folder, card
     return find_export(folder, card, runtime)
+
+
+def _fastest(folder: Path, card: ModelCard) -> tuple[Path, ModelCard]:
+    """Return the export that was fastest here, if it is still there and can be run; else the model itself."""
+    engine = recall_engine(card.sha256)
+    if engine is None or engine in IN_THE_MODEL or not is_installed(engine):
+        return folder, card
+    try:
+        return find_export(folder, card, engine)
+    except (UsageError, ModelError):
+        return folder, card
 
 
 def engine_of(artefact: Artefact) -> str:
@@ -304,7 +331,11 @@ def _batches(items: Iterable, size: int) -> Iterator[list]:
 
 
 def _path(source: Source) -> str | None:
-    return None if isinstance(source, bytes) else os.fspath(source)
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else None
+
+
+def _is_batch(sources: object) -> bool:
+    return isinstance(sources, np.ndarray) and sources.ndim == 4
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:

@@ -7,17 +7,21 @@ import io
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opsin.catalog import require
+from opsin.atomic import replacing
+from opsin.catalog import choose, require
 from opsin.evaluation.wording import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
+
+    from opsin.evaluation.benchmark import EngineResult
 
 INK = "#7d828a"
 BLUE = "#3f78c2"
@@ -94,6 +98,48 @@ def rate_chart(rates: Sequence[float], losses: Sequence[float], chosen: float) -
     axes.set_title("smoothed loss of the trial", loc="left", fontsize=10, color=INK)
     axes.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
     return figure
+
+
+def engines_chart(results: "Sequence[EngineResult]") -> "Figure":
+    """Draw what `opsin benchmark` measured: pictures a second, and the time of a single one.
+
+    Args:
+        results: one for each engine, fastest first.
+    """
+    figure, axes = _empty(9.0, 0.9 + 0.34 * len(results), 2)
+    names = [f"{one.engine} ({one.megabytes:.0f} MB)" for one in results]
+    panels = (
+        ("pictures a second, batches of 16", [one.pictures_per_second for one in results]),
+        ("milliseconds for one picture, median", [one.latency_ms for one in results]),
+    )
+    for panel, (title, values) in zip(axes, panels, strict=True):
+        # One colour; 8-bit integers are hatched, so that they are told apart without colours, too.
+        bars = panel.barh(names, values, color=BLUE, height=0.62)
+        for bar, one in zip(bars, results, strict=True):
+            bar.set_hatch("///" if one.engine.endswith("-int8") else "")
+            bar.set_edgecolor("white")
+        panel.bar_label(bars, fmt="%.3g", padding=3, color=INK, fontsize=8)
+        panel.set_title(title, loc="left", fontsize=10, color=INK)
+        panel.margins(x=0.16)
+        panel.invert_yaxis()
+    axes[1].set_yticklabels([])
+    return figure
+
+
+def save_figure(figure: "Figure", path: str | Path) -> None:
+    """Write a figure to a file, on white.
+
+    Args:
+        figure: one of this module's figures.
+        path: its suffix says the format: .png, .svg or .pdf.
+
+    Raises:
+        UsageError: it is another.
+        SavingError: the file cannot be written.
+    """
+    kind = choose("suffix of a chart's file", Path(path).suffix.lower(), (".png", ".svg", ".pdf")).removeprefix(".")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=150, facecolor="white", bbox_inches="tight")
 
 
 def to_svg(figure: "Figure", description: str) -> str:
