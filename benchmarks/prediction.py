@@ -2,6 +2,7 @@
 
 With d pictures decoded a second and i pictures run a second, both on all cores, no program that does both on those
 cores gives more than 1 / (1/d + 1/i) pictures a second. Each round measures all three, in a rotated order.
+One picture at a time is measured as well: `Classifier.predict` beside decoding that file and running the network on it.
 """
 
 import time
@@ -43,6 +44,21 @@ def infer_seconds(classifier: Classifier, images: list[np.ndarray], batch_size: 
     return total
 
 
+def single_pictures(classifier: Classifier, paths: list[Path]) -> dict[str, list[float]]:
+    """Return the milliseconds of each picture, by `predict` and by its two parts alone, one after the other."""
+
+    def bare(path: Path) -> None:
+        classifier.runtime.run(classifier.preprocess.read(path)[None].astype(np.float32))
+
+    classifier.predict(paths[0])
+    calls = {"Classifier.predict": classifier.predict, "decoding and the network": bare}
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for path in paths:
+        for name, call in calls.items():
+            found[name].append(1000 * seconds_of(lambda call=call, path=path: call(path)))
+    return found
+
+
 def main() -> None:
     """Parse, measure, publish."""
     parser = arguments(__doc__)
@@ -53,6 +69,7 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=5, help="rounds after the first, which does not count (default: 5)"
     )
+    parser.add_argument("--singles", type=int, default=100, help="pictures to predict one at a time (default: 100)")
     options = parser.parse_args()
     classifier = Classifier.open(options.model)
     found = find_jpegs(options.data, options.limit)
@@ -86,6 +103,12 @@ def main() -> None:
     result.series += [Series(name, "pictures/s", values) for name, values in rates.items()] + [shares]
     result.figures.append(
         Figure("predict_many / what decoding and network leave possible", shares.median, at_least=0.9)
+    )
+    latencies = single_pictures(classifier, paths[: options.singles])
+    shares = Series("predict / decoding and the network, one picture", "", ratios(*latencies.values()))
+    result.series += [Series(f"{name}, one picture", "ms", values) for name, values in latencies.items()] + [shares]
+    result.figures.append(
+        Figure("one picture: predict / decoding it and the network alone", shares.median, at_most=1.15)
     )
     result.publish(options.results)
 
