@@ -1,12 +1,13 @@
 """`export`: a classifier in another format, delivered only if it gives the same answers."""
 
+import contextlib
 import importlib.metadata
 import json
 import platform
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +21,11 @@ from opsin.exporters.litert import run_source
 from opsin.exporters.parity import FLOAT, INT8, Limits, Parity, compare
 from opsin.exporters.proof_pictures import Pictures
 from opsin.exporters.written import Request, Written, with_probabilities
-from opsin.model_folder import Artefact, ModelCard, exported_folder, hash_files
-from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES, KERAS, MODEL
+from opsin.images.preprocess import Preprocess
+from opsin.model_folder import Artefact, ModelCard, exported_folder, hash_files, read_proved
+from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES, MODEL
 from opsin.runtimes import INT8 as INT8_SUFFIX
-from opsin.runtimes.keras import load_keras
+from opsin.runtimes.keras import open_keras
 from opsin.runtimes.saved_model import SavedModelRuntime
 
 PACKAGES = ("opsin", "keras", "tensorflow", "ai-edge-litert", "tf2onnx", "onnx", "onnxruntime", "openvino", "nncf")
@@ -76,9 +78,10 @@ def export(
         say: is called with a line on each step.
 
     Raises:
-        UsageError: there is no such format, or none of it in 8-bit integers, or something else is at `out`.
+        UsageError: there is no such format, or none of it in 8-bit integers, or something else is at `out`; or Keras
+            does not run on TensorFlow.
         ParityError: what was written gives other answers; it was removed.
-        ModelError: the network holds something that the format has not.
+        ModelError: the network holds something that the format has not; or a file of the model was altered.
         DataError: 8-bit integers were asked for and there are no pictures.
         MissingPackageError: a package that the format needs is not installed.
     """
@@ -91,8 +94,7 @@ def export(
             "was exported from."
         )
     target = _place(classifier, out, format, int8)
-    network = load_keras(classifier.folder / KERAS).network
-    network = require("keras", "exporting").Model(network.inputs[0], network.outputs[0], name=network.name)
+    network = _network(classifier)
     calibration, proof = _pictures(classifier, int8, data)
     expected = softmax(run_source(network, proof.images.astype(np.float32)).logits, classifier.card.temperature)
     request = Request(
@@ -102,7 +104,7 @@ def export(
         None if calibration is None else calibration.images,
     )
     say(f"writing {format}" + (f" in 8-bit integers, ranges from {len(calibration)} pictures" if int8 else ""))
-    with replacing(target) as temporary:
+    with _leaving_no_empty_folders(target), replacing(target) as temporary:
         temporary.mkdir()
         written = writer(temporary, with_probabilities(network, classifier.card.temperature), request)
         card = _card(classifier, format, int8, written)
@@ -120,6 +122,33 @@ def export(
     return Export(target, card, parity)
 
 
+def _network(classifier: Classifier) -> Any:
+    """Return the network as it was trained: logits alone."""
+    keras = require("keras", "exporting")
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise UsageError(
+            f"Expected Keras to run on TensorFlow, which writes every format; it runs on {backend}. Set "
+            "KERAS_BACKEND=tensorflow"
+        )
+    network = open_keras(classifier.folder, classifier.card).network
+    return keras.Model(network.inputs[0], network.outputs[0], name=network.name)
+
+
+@contextlib.contextmanager
+def _leaving_no_empty_folders(target: Path) -> Iterator[None]:
+    """Remove the folders around an export again that were made for it, should it not be delivered."""
+    before = {folder for folder in target.parents if folder.exists()}
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for folder in target.parents:
+                if folder not in before:
+                    folder.rmdir()
+        raise
+
+
 def _limits(int8: bool) -> Limits:
     return INT8 if int8 else FLOAT
 
@@ -129,14 +158,23 @@ def _place(classifier: Classifier, out: str | Path | None, format: str, int8: bo
     engine = format + INT8_SUFFIX * int8
     place = exported_folder(classifier.folder, engine) if out is None else Path(out)
     if format == "saved_model":
-        numbers = [int(path.name) for path in place.glob("[0-9]*") if path.name.isdecimal()] if place.is_dir() else []
-        return place / str(max(numbers, default=0) + 1)
+        return place / _next_version(place)
     if place.exists() and not (place.is_dir() and (not any(place.iterdir()) or _is_export(place, engine))):
         raise UsageError(
             f"Expected an empty place for the export, or an earlier one in the same format; {str(place)!r} is "
             "something else. Choose another with --out."
         )
     return place
+
+
+def _next_version(place: Path) -> str:
+    numbers = [int(path.name) for path in place.glob("[0-9]*") if path.name.isdecimal()] if place.is_dir() else []
+    if place.exists() and not numbers and not (place.is_dir() and not any(place.iterdir())):
+        raise UsageError(
+            f"Expected an empty place for the versions of the export, or one with earlier versions; {str(place)!r} is "
+            "something else. Choose another with --out."
+        )
+    return str(max(numbers, default=0) + 1)
 
 
 def _is_export(place: Path, engine: str) -> bool:
@@ -150,7 +188,7 @@ def _is_export(place: Path, engine: str) -> bool:
 def _name_of(classifier: Classifier, target: Path, format: str) -> str:
     """Return what the network is called: a server calls a SavedModel by the folder of its versions."""
     if format == "saved_model":
-        return target.parent.name
+        return target.resolve().parent.name
     folder = classifier.folder.resolve()
     return folder.parent.name if folder.name == MODEL else folder.name
 
@@ -166,13 +204,22 @@ def _pictures(classifier: Classifier, int8: bool, data: ImageDataset | None) -> 
     calibration, proof = None, proof_pictures.drawn(preprocess, proof_pictures.AT_LEAST)
     if data is not None and len(data):
         first, others = proof_pictures.share_out(classifier, data)
-        held_out = proof_pictures.sample(others if len(others) else first, preprocess, proof_pictures.AT_MOST)
-        # Few clear answers would prove little; drawn pictures make up for what is missing.
-        enough = len(held_out) >= proof_pictures.AT_LEAST
-        proof = held_out if enough else held_out.and_then(proof)
+        proof = _enough(preprocess, first, others, proof)
         if int8:
             calibration = proof_pictures.sample(first, preprocess, proof_pictures.FOR_CALIBRATION)
     return calibration, proof
+
+
+def _enough(preprocess: Preprocess, first: ImageDataset, others: ImageDataset, drawn: Pictures) -> Pictures:
+    """Return pictures to prove on: others than those of the calibration, and only where they are few, those as well.
+
+    Drawn ones come last: they lie outside the ranges that 8-bit integers got from real pictures.
+    """
+    found = proof_pictures.sample(others if len(others) else first, preprocess, proof_pictures.AT_MOST)
+    missing = proof_pictures.AT_LEAST - len(found)
+    if missing > 0 and len(others):
+        found = found.and_then(proof_pictures.sample(first, preprocess, missing))
+    return found if len(found) >= proof_pictures.AT_LEAST else found.and_then(drawn)
 
 
 def _card(classifier: Classifier, format: str, int8: bool, written: Written) -> ModelCard:
@@ -205,10 +252,11 @@ def _versions() -> dict[str, str]:
 
 def _add_golden(classifier: Classifier, card: ModelCard, folder: Path) -> ModelCard:
     """Put the model's golden pictures beside its export, with what that gives for them; return the card."""
-    names = json.loads((classifier.folder / GOLDEN_LOGITS).read_text(encoding="utf-8"))["pictures"]
+    source = classifier.card
+    names = json.loads(read_proved(classifier.folder, GOLDEN_LOGITS, source))["pictures"]
     (folder / GOLDEN).mkdir()
     for name in names:
-        shutil.copyfile(classifier.folder / GOLDEN / name, folder / GOLDEN / name)
+        (folder / GOLDEN / name).write_bytes(read_proved(classifier.folder, f"{GOLDEN}/{name}", source))
     _save(card, folder)
     opened = Classifier.open(folder)
     images = np.stack([card.preprocess.read(folder / GOLDEN / name) for name in names])

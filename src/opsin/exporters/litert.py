@@ -1,5 +1,7 @@
 """The LiteRT twin: the same network for prediction without TensorFlow. TensorFlow only."""
 
+import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -7,6 +9,7 @@ import numpy as np
 
 from opsin.catalog import require
 from opsin.errors import ModelError
+from opsin.exporters.at_fault import name_layers
 from opsin.runtimes.base import Outputs
 from opsin.runtimes.keras import with_features
 from opsin.runtimes.litert import LiteRTRuntime
@@ -46,7 +49,7 @@ def convert_outputs(network: "keras.Model") -> bytes:
     Raises:
         ModelError: the network holds an operation that LiteRT has not.
     """
-    content = _saying_why(lambda: _converter(network).convert())
+    content = _saying_why(network, lambda: _converter(network).convert())
     return name_ends(content, ["image"], [f"output_{number}" for number in range(len(network.outputs))])
 
 
@@ -62,7 +65,7 @@ def convert_to_int8(network: "keras.Model", calibration: np.ndarray) -> bytes:
         ModelError: the network holds an operation that LiteRT has not in 8 bits.
     """
     tensorflow = require("tensorflow", "writing a LiteRT file")
-    converter = _saying_why(lambda: _converter(network))
+    converter = _saying_why(network, lambda: _converter(network))
     converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
     # A picture that has both ends of the range: a step of the input is then one step of a pixel.
     whole_range = np.zeros_like(calibration[:1])
@@ -71,7 +74,10 @@ def convert_to_int8(network: "keras.Model", calibration: np.ndarray) -> bytes:
     converter.representative_dataset = lambda: ([image[None].astype(np.float32)] for image in pictures)
     converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tensorflow.uint8
-    return _saying_why(converter.convert)
+    with warnings.catch_warnings():
+        # Of statistics that only its older kind of quantization takes.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs")
+        return _saying_why(network, converter.convert)
 
 
 def _converter(network: "keras.Model") -> Any:
@@ -92,11 +98,27 @@ def _converter(network: "keras.Model") -> Any:
     return converter
 
 
-def _saying_why(convert: Callable[[], Given]) -> Given:
+def _saying_why(network: "keras.Model", convert: Callable[[], Given]) -> Given:
     try:
         return convert()
     except Exception as error:
-        raise ModelError(f"Expected operations that LiteRT has; it cannot take this network: {error}") from error
+        foreign = set(re.findall(r"'tf\.(\w+)' op is neither", str(error)))
+        if not foreign:
+            why = f"it cannot take this network: {error}"
+            raise ModelError(f"Expected operations that LiteRT has; {why}{name_layers(network)}") from error
+        nodes = _nodes(network, foreign)
+        raise ModelError(
+            f"Expected operations that LiteRT has; it has none for {', '.join(sorted(foreign))}."
+            f"{name_layers(network, nodes)}"
+        ) from error
+
+
+def _nodes(network: "keras.Model", operations: set[str]) -> list[str]:
+    """Return the names of a network's graph nodes that are of these TensorFlow operations."""
+    tensorflow = require("tensorflow", "writing a LiteRT file")
+    function = tensorflow.function(lambda image: network(image, training=False), autograph=False)
+    graph = function.get_concrete_function(tensorflow.TensorSpec((None, *network.input_shape[1:]))).graph
+    return [node.name for node in graph.get_operations() if node.type in operations]
 
 
 def name_ends(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:

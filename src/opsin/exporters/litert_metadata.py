@@ -14,7 +14,9 @@ LABELS = "labels.txt"
 _ENTRY, _IDENTIFIER = "TFLITE_METADATA", b"M001"
 
 # Numbers of the schema.
-_AXIS_LABELS, _RGB, _GRAYSCALE, _IMAGE_PROPERTIES, _NORMALIZATION = 2, 1, 2, 2, 1
+_AXIS_LABELS, _IMAGE_PROPERTIES, _NORMALIZATION = 2, 2, 1
+_COLOR_SPACES = {"rgb": 1, "gray": 2}
+_OTHER_COLOR_SPACE = 0
 
 
 def with_metadata(content: bytes, request: Request) -> bytes:
@@ -35,14 +37,16 @@ def with_metadata(content: bytes, request: Request) -> bytes:
     model.metadata = [*(model.metadata or []), entry]
     builder = flatbuffers.Builder(len(content) + 4096)
     builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output()) + _archive(LABELS, "\n".join(request.class_names) + "\n")
+    # One line for one class, whatever is in its name.
+    labels = "".join(" ".join(name.splitlines()) + "\n" for name in request.class_names)
+    return _with_file(bytes(builder.Output()), LABELS, labels.encode("utf-8", "replace"))
 
 
-def _archive(name: str, text: str) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+def _with_file(content: bytes, name: str, file: bytes) -> bytes:
+    buffer = io.BytesIO(content)
+    with zipfile.ZipFile(buffer, "a") as archive:
         # A date of its own would make every export another file.
-        archive.writestr(zipfile.ZipInfo(name), text)
+        archive.writestr(zipfile.ZipInfo(name), file)
     return buffer.getvalue()
 
 
@@ -63,7 +67,7 @@ def _tensor(builder, name: str, *, content: int = 0, units: int = 0, files: int 
 
 
 def _image_content(builder, request: Request) -> int:
-    color = {3: _RGB, 1: _GRAYSCALE}[request.preprocess.channels]
+    color = _COLOR_SPACES.get(request.preprocess.color, _OTHER_COLOR_SPACE)
     image = _table(builder, 2, {}, {0: color})
     return _table(builder, 2, {1: image}, {0: _IMAGE_PROPERTIES})
 

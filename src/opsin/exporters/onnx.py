@@ -9,6 +9,7 @@ import numpy as np
 
 from opsin.catalog import require
 from opsin.errors import ModelError
+from opsin.exporters.at_fault import name_layers
 from opsin.exporters.written import IMAGE, PROBABILITIES, Request, Written, ends_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ OPSET = 17
 # Those that bound their values have to be among them: else the range is that of what comes in.
 IN_8_BITS = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Concat", "Clip", "Relu", "Pad"]
 IN_8_BITS += ["GlobalAveragePool", "AveragePool", "MaxPool"]
-STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 
 
 def write(folder: Path, network: "keras.Model", request: Request) -> Written:
@@ -67,13 +67,21 @@ def convert_to_onnx(network: "keras.Model") -> Any:
     try:
         model, _ = converter.convert.from_function(infer, input_signature=[specification], opset=OPSET)
     except Exception as error:
-        raise ModelError(f"Expected operations that ONNX has; it cannot take this network: {error}") from error
-    foreign = sorted({node.op_type for node in model.graph.node if node.domain not in STANDARD_DOMAINS})
+        why = f"it cannot take this network: {error}"
+        raise ModelError(f"Expected operations that ONNX has; {why}{name_layers(network)}") from error
+    # tf2onnx writes down what it has no translation for as it is, for runtimes that might have been taught it.
+    foreign = [node for node in model.graph.node if not onnx.defs.has(node.op_type, node.domain)]
     if foreign:
-        raise ModelError(f"Expected operations that ONNX has; it has none for {', '.join(foreign)}.")
+        operations = ", ".join(sorted({node.op_type for node in foreign}))
+        layers = name_layers(network, [node.name for node in foreign])
+        raise ModelError(f"Expected operations that ONNX has; it has none for {operations}.{layers}")
     _fill_in_constants(onnx, model, infer.get_concrete_function(specification))
     _rename_output(model, PROBABILITIES)
-    onnx.checker.check_model(model)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        why = f"its checker refuses this network: {error}"
+        raise ModelError(f"Expected operations that ONNX has; {why}{name_layers(network)}") from error
     return model
 
 
@@ -84,7 +92,7 @@ def _fill_in_constants(onnx: Any, model: Any, function: Any) -> None:
     """
     caught = {placeholder.name: tensor for tensor, placeholder in function.graph.captures}
     for end in [end for end in model.graph.input if end.name != IMAGE]:
-        if end.name not in caught:
+        if end.name not in caught or not caught[end.name].dtype.is_numpy_compatible:
             raise ModelError(f"Expected one input, {IMAGE!r}; the network also wants {end.name!r}.")
         values = np.asarray(caught[end.name].numpy())
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, end.name))
@@ -101,7 +109,7 @@ def _rename_output(model: Any, name: str) -> None:
 
 def _metadata(request: Request) -> dict[str, str]:
     return {
-        "class_names": json.dumps(list(request.class_names), ensure_ascii=False),
+        "class_names": json.dumps(list(request.class_names)),
         "preprocess": json.dumps(request.preprocess.to_dict()),
     }
 

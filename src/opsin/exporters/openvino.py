@@ -1,6 +1,8 @@
 """Exports in OpenVINO's format: `model.xml` and its numbers in `model.bin`, one input, one output."""
 
+import contextlib
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,4 +61,6 @@ def _quantize(model: Any, calibration: np.ndarray) -> Any:
     nncf = require("nncf", "writing an OpenVINO network of 8-bit integers")
     nncf.set_log_level(40)
     pictures = nncf.Dataset([image[None].astype(np.float32) for image in calibration])
-    return nncf.quantize(model, pictures, subset_size=len(calibration), preset=nncf.QuantizationPreset.MIXED)
+    # Its progress bars are no part of what a command gives.
+    with contextlib.redirect_stdout(sys.stderr):
+        return nncf.quantize(model, pictures, subset_size=len(calibration), preset=nncf.QuantizationPreset.MIXED)

@@ -79,12 +79,8 @@ def sample(data: ImageDataset, preprocess: Preprocess, count: int) -> Pictures:
     Raises:
         DataError: none can be read.
     """
-    random = np.random.default_rng(0)
-    order = random.permutation(len(data))
-    labels = np.asarray(data.labels)[order]
-    # The first of each class, the second of each class, and so on.
-    turn = np.array([int((labels[:i] == label).sum()) for i, label in enumerate(labels)], dtype=int)
-    chosen = order[np.argsort(turn, kind="stable")[:count]]
+    order = np.random.default_rng(0).permutation(len(data))
+    chosen = order[np.argsort(_turns(np.asarray(data.labels)[order]), kind="stable")[:count]]
     paths = [data.paths[i] for i in chosen]
     found = [
         (data.names[i], image)
@@ -94,3 +90,12 @@ def sample(data: ImageDataset, preprocess: Preprocess, count: int) -> Pictures:
     if not found:
         raise DataError(f"Expected pictures that can be read in {str(data.root)!r}; there are none.")
     return Pictures(tuple(str(Path(name)) for name, _ in found), np.stack([image for _, image in found]))
+
+
+def _turns(labels: np.ndarray) -> np.ndarray:
+    """Return for each label how many of its kind come before it: the first of each class, the second of each, …"""
+    by_class = np.argsort(labels, kind="stable")
+    _, starts, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
+    turns = np.empty(len(labels), dtype=int)
+    turns[by_class] = np.arange(len(labels)) - np.repeat(starts, sizes)
+    return turns

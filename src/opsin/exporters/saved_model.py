@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from opsin.catalog import require
 from opsin.errors import ModelError
+from opsin.exporters.at_fault import name_layers
 from opsin.exporters.serving_graph import limits_of, reads_files, tensor_from_bytes
 from opsin.exporters.serving_warmup import write_warmup
 from opsin.exporters.written import IMAGE, PROBABILITIES, Request, Written, ends_of
+from opsin.runtimes.saved_model_operations import require_harmless
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +32,7 @@ def write(folder: Path, network: "keras.Model", request: Request) -> Written:
         request: what is to be written.
 
     Raises:
-        ModelError: TensorFlow cannot save the network.
+        ModelError: TensorFlow cannot save the network, or an operation in it could do more than compute.
     """
     tensorflow = require("tensorflow", "writing a SavedModel")
     # Keras's own `ExportArchive` would write every weight twice.
@@ -42,8 +44,16 @@ def write(folder: Path, network: "keras.Model", request: Request) -> Written:
     }
     try:
         tensorflow.saved_model.save(module, str(folder), signatures)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ModelError(f"Expected a network that TensorFlow can save; it cannot: {error}") from error
+    except (ValueError, TypeError, RuntimeError, AssertionError) as error:
+        why = f"it cannot: {error}{name_layers(network)}"
+        raise ModelError(f"Expected a network that TensorFlow can save; {why}") from error
+    try:
+        require_harmless(folder)
+    except ModelError as error:
+        raise ModelError(
+            "Expected a network of operations that only compute, so that anyone may load it; some are not known to do "
+            f"so.{name_layers(network)} ({error})"
+        ) from error
     if "classify" in signatures:
         _mark_as_classifier(folder)
     write_warmup(folder / "assets.extra", request)

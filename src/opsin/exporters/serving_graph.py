@@ -91,7 +91,7 @@ def _stretch(tensorflow: Any, image: Any, preprocess: Preprocess) -> Any:
 
 
 def _crop(tensorflow: Any, image: Any, preprocess: Preprocess) -> Any:
-    height, width = _sides(tensorflow, image)
+    height, width = tensorflow.unstack(tensorflow.cast(tensorflow.shape(image)[:2], tensorflow.float32))
     kept_height = tensorflow.minimum(height, width * preprocess.height / preprocess.width)
     kept_width = tensorflow.minimum(width, height * preprocess.width / preprocess.height)
     top, left = (height - kept_height) / 2, (width - kept_width) / 2
@@ -109,22 +109,18 @@ def _crop(tensorflow: Any, image: Any, preprocess: Preprocess) -> Any:
 
 
 def _pad(tensorflow: Any, image: Any, preprocess: Preprocess) -> Any:
-    height, width = _sides(tensorflow, image)
-    scale = tensorflow.minimum(preprocess.height / height, preprocess.width / width)
-    size = tensorflow.maximum(
-        1, tensorflow.cast(tensorflow.round(tensorflow.stack([height, width]) * scale), tensorflow.int32)
+    # In Python's precision: a side that is half a pixel too long is rounded to the same one.
+    sides = tensorflow.cast(tensorflow.shape(image)[:2], tensorflow.float64)
+    scale = tensorflow.reduce_min(
+        tensorflow.constant([preprocess.height, preprocess.width], tensorflow.float64) / sides
     )
+    size = tensorflow.maximum(1, tensorflow.cast(tensorflow.round(sides * scale), tensorflow.int32))
     fitted = _resized(tensorflow, image, size, preprocess)
     before = (tensorflow.constant([preprocess.height, preprocess.width]) - size) // 2
     after = tensorflow.constant([preprocess.height, preprocess.width]) - size - before
     margins = tensorflow.concat([tensorflow.stack([before, after], axis=1), [[0, 0]]], axis=0)
     behind = tensorflow.constant(preprocess.background, dtype=tensorflow.float32)
     return tensorflow.pad(fitted - behind, margins) + behind
-
-
-def _sides(tensorflow: Any, image: Any) -> tuple[Any, Any]:
-    sides = tensorflow.cast(tensorflow.shape(image)[:2], tensorflow.float32)
-    return sides[0], sides[1]
 
 
 _FITS: dict[str, Callable[[Any, Any, Preprocess], Any]] = {"stretch": _stretch, "crop": _crop, "pad": _pad}

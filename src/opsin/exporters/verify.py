@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from opsin.classifier import Classifier, softmax
+from opsin.catalog import choose
+from opsin.classifier import Classifier, find_export, softmax
 from opsin.errors import ModelError, OpsinError
 from opsin.exporters.parity import FLOAT
 from opsin.model_folder import ModelCard, find_model_folder, hash_files, read_proved
 from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES
+from opsin.runtimes import ENGINES, IN_THE_MODEL
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,20 @@ def verify(path: str | Path, *, runtime: str | None = None) -> Verification:
 
     Args:
         path: a run folder, a model folder or an export.
-        runtime: what runs the network, as `Classifier.open` takes it.
+        runtime: what runs the network, as `Classifier.open` takes it; of a model, one that runs an export of it
+            stands for that export.
 
     Raises:
         UsageError: there is nothing at the path, or no such runtime.
         ModelError: it is no model, or its card is damaged or of a format that this version does not know.
         MissingPackageError: the runtime is not installed.
     """
+    if runtime is not None:
+        choose("runtime", runtime, ENGINES)
     folder = find_model_folder(path)
     card = ModelCard.read(folder)
+    if card.artefact is None and runtime not in (None, *IN_THE_MODEL):
+        folder, card = find_export(folder, card, runtime)
     files = [_check_file(folder, name, card) for name in card.files]
     unknown = sorted(set(hash_files(folder)) - set(card.files))
     notes = (f"Not of the model, and not looked at: {', '.join(unknown)}.",) if unknown else ()
@@ -81,7 +88,7 @@ def verify(path: str | Path, *, runtime: str | None = None) -> Verification:
     if broken:
         return Verification(folder, tuple(broken), notes)
     whole = Check("files", True, f"all {len(files)} have the sha256 that {CARD} says")
-    return Verification(folder, (whole, _replay(path, runtime)), notes)
+    return Verification(folder, (whole, _replay(folder, runtime)), notes)
 
 
 def _check_file(folder: Path, name: str, card: ModelCard) -> Check:
@@ -92,19 +99,19 @@ def _check_file(folder: Path, name: str, card: ModelCard) -> Check:
     return Check(name, True, "has the sha256 it was written with")
 
 
-def _replay(path: str | Path, runtime: str | None) -> Check:
+def _replay(folder: Path, runtime: str | None) -> Check:
     """Compare what the network gives for the golden pictures with what it gave when it was written."""
-    classifier = Classifier.open(path, runtime)
+    classifier = Classifier.open(folder, runtime)
     what = f"golden pictures in {type(classifier.runtime).__name__}"
     try:
         names, expected = _golden(classifier)
         images = np.stack([classifier.preprocess.read(classifier.folder / GOLDEN / name) for name in names])
         received = classifier.probabilities(classifier.run(images).logits)
-    except (OpsinError, OSError, ValueError, KeyError, RuntimeError) as error:
+        differences = np.abs(expected - received).max(axis=1)
+    except (OpsinError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         return Check(what, False, str(error))
     artefact = classifier.card.artefact
     tolerance = FLOAT.tolerance if artefact is None else artefact.tolerance
-    differences = np.abs(expected - received).max(axis=1)
     if not differences.max() <= tolerance:
         worst = int(differences.argmax())
         labels = [classifier.class_names[row[worst].argmax()] for row in (expected, received)]

@@ -1,0 +1,159 @@
+"""Networks that Opsin did not train: any Keras image classifier, made into a model folder of ours."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsin import __version__
+from opsin.architectures.scaling import SCALINGS
+from opsin.catalog import choose, require
+from opsin.classifier import Classifier
+from opsin.errors import ModelError, UsageError
+from opsin.exporters.write_model import write_model
+from opsin.images.preprocess import Preprocess
+from opsin.model_folder import ModelCard
+from opsin.names import TWIN
+from opsin.runtimes.keras import load_keras
+
+if TYPE_CHECKING:
+    import keras
+
+AS_THEY_ARE = "none"
+"""Pixels of 0 to 255 go into the network as they are."""
+
+RANGES = (AS_THEY_ARE, *(name for name in SCALINGS if name != "in_graph"))
+CHANNELS = {1: "gray", 3: "rgb"}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a Keras file does not say of itself.
+
+    Args:
+        class_names: in the order of the network's outputs.
+        pixels: a name in `RANGES`: the range of values that the network takes; None: whatever it scales by itself.
+        fit: how pictures are brought to the network's size: `stretch`, `crop` or `pad`.
+        image_size: height and width in pixels, for a network that takes any.
+    """
+
+    class_names: tuple[str, ...]
+    pixels: str | None = None
+    fit: str = "stretch"
+    image_size: int | None = None
+
+
+def adopt(path: str | Path, description: Description, folder: Path, *, trust: bool = False) -> Classifier:
+    """Write a model folder of a Keras network, and open it.
+
+    Args:
+        path: the `.keras` file.
+        description: what it does not say of itself.
+        folder: the model folder to write.
+        trust: whether code that comes with the file may be run.
+
+    Raises:
+        UsageError: the description does not fit the network.
+        ModelError: the file cannot be opened, or holds what only its maker's code can open.
+    """
+    opened = load_keras(path, trust=trust).network
+    network = require("keras", "opening a .keras file").Model(opened.inputs[0], opened.outputs[0], name=opened.name)
+    if len(network.inputs[0].shape) != 4:
+        raise UsageError(f"Expected a network that takes pictures, (N, h, w, c); it takes {network.inputs[0].shape}.")
+    recipe = _recipe(network, description)
+    logits = _with_logits(network)
+    _require_names(logits, description.class_names)
+    whole = _from_pixels(logits, recipe, _range(network, description.pixels))
+    provenance = {"opsin": __version__, "architecture": network.name, "source": Path(path).name}
+    card = ModelCard(description.class_names, recipe, provenance=provenance)
+    write_model(folder, whole, card)
+    return Classifier.open(folder, "litert" if (folder / TWIN).is_file() else "keras")
+
+
+def read_class_names(path: str | Path) -> tuple[str, ...]:
+    """Return the names in a text file, one a line, in the order of the network's outputs.
+
+    Raises:
+        UsageError: there is no such file, or it names nothing.
+    """
+    try:
+        names = tuple(line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Expected a text file with a class name a line; {str(path)!r} is none: {error}.") from error
+    if not names:
+        raise UsageError(f"Expected a text file with a class name a line; {str(path)!r} is empty.")
+    return names
+
+
+def _recipe(network: "keras.Model", description: Description) -> Preprocess:
+    _, height, width, channels = network.inputs[0].shape
+    color = CHANNELS.get(channels)
+    if color is None:
+        raise UsageError(f"Expected a network for pictures of 1 or 3 channels; this one takes {channels}.")
+    height, width = (side or description.image_size for side in (height, width))
+    if height is None or width is None:
+        raise UsageError("Expected the size of the pictures, since this network takes any. Give --image-size PIXELS.")
+    return Preprocess(height, width, fit=description.fit, color=color)
+
+
+def _range(network: "keras.Model", pixels: str | None) -> str:
+    """Return the range of values that the network takes; nobody can guess it if it does not scale by itself.
+
+    Raises:
+        UsageError: it is not said, and the network begins with no scaling.
+    """
+    if pixels is not None:
+        return choose("range of pixels", pixels, RANGES)
+    keras = require("keras", "opening a .keras file")
+    steps = network.operations
+    first = next((i for i, step in enumerate(steps) if isinstance(step, keras.layers.Conv2D)), len(steps))
+    if any(isinstance(step, keras.layers.Rescaling | keras.layers.Normalization) for step in steps[:first]):
+        return AS_THEY_ARE
+    raise UsageError(
+        "Expected to know the range of values that the network was trained with: it does not scale pixels by itself. "
+        f"Give --preprocess with one of: {', '.join(RANGES)} (none: 0 to 255)."
+    )
+
+
+def _with_logits(network: "keras.Model") -> "keras.Model":
+    """Return the network without the activation at its end: what it gives before the softmax or the sigmoid."""
+    keras = require("keras", "opening a .keras file")
+    operation, number, _ = network.outputs[0]._keras_history
+    node = operation._inbound_nodes[number]
+    layer = node.operation
+    if isinstance(layer, keras.layers.Softmax):
+        return keras.Model(network.inputs[0], node.input_tensors[0])
+    activation = getattr(layer, "activation", None)
+    if activation in (None, keras.activations.linear) and not isinstance(layer, keras.Model):
+        return network
+    if activation not in (keras.activations.softmax, keras.activations.sigmoid):
+        raise ModelError(
+            f"Expected a network that ends in a softmax, a sigmoid or plain logits; this one ends in {layer.name!r}, a "
+            f"{type(layer).__name__}. Save it without what comes after its logits."
+        )
+    if isinstance(layer, keras.layers.Activation):
+        return keras.Model(network.inputs[0], node.input_tensors[0])
+    plain = type(layer).from_config({**layer.get_config(), "activation": "linear"})
+    logits = plain(*node.input_tensors)
+    plain.set_weights(layer.get_weights())
+    return keras.Model(network.inputs[0], logits)
+
+
+def _require_names(network: "keras.Model", class_names: tuple[str, ...]) -> None:
+    (output,) = network.outputs
+    if len(output.shape) != 2:
+        raise UsageError(f"Expected one answer a picture, (N, k); this network gives {tuple(output.shape)}.")
+    expected = 2 if output.shape[1] == 1 else output.shape[1]
+    if len(class_names) != expected:
+        raise UsageError(f"Expected {expected} class names for this network; received {len(class_names)}.")
+
+
+def _from_pixels(network: "keras.Model", recipe: Preprocess, pixels: str) -> Any:
+    """Put the scaling in front of a network, so that it takes pixels of 0 to 255."""
+    keras = require("keras", "opening a .keras file")
+    if pixels == AS_THEY_ARE and network.inputs[0].shape[1:] == recipe.shape:
+        return network
+    if pixels in ("standardized", "centered_bgr") and recipe.channels != 3:
+        raise UsageError(f"Expected colour pictures for the range {pixels!r}; this network takes grey ones.")
+    image = keras.Input(recipe.shape, name="image")
+    scaled = image if pixels == AS_THEY_ARE else SCALINGS[pixels](image)
+    return keras.Model(image, network(scaled), name=network.name)
