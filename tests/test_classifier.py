@@ -1,6 +1,7 @@
 """`Classifier`: opening, predicting, saving. The small network here says which of red, green and blue is strongest."""
 
 import errno
+import io
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from opsin.classifier import Classifier, Prediction, run_ahead, softmax
 from opsin.errors import ModelError, PictureError, SavingError, UsageError
@@ -153,10 +155,66 @@ def test_a_batch_size_below_one_is_wrong_usage(colors):
         list(colors.predict_many([b""], batch_size=0))
 
 
-@pytest.mark.parametrize("source", ["cat.jpg", b"content", Path("cat.jpg")])
+@pytest.mark.parametrize(
+    "source",
+    ["cat.jpg", b"content", Path("cat.jpg"), Image.new("RGB", (2, 2)), np.zeros((2, 2, 3), np.uint8)],
+    ids=lambda source: type(source).__name__,
+)
 def test_one_picture_where_many_are_expected_is_wrong_usage(colors, source):
     with pytest.raises(UsageError, match="Expected many pictures"):
         list(colors.predict_many(source))
+
+
+# What a picture can come as
+
+
+def test_a_path_its_bytes_its_image_and_its_pixels_give_the_same_answer(colors, tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    sources = [tmp_path / "a.png", str(tmp_path / "a.png"), content, Image.open(io.BytesIO(content)), image]
+
+    one_by_one = [colors.predict(source) for source in sources]
+    together = list(colors.predict_many(iter(sources), batch_size=2))
+
+    expected = one_by_one[0].probabilities.tolist()
+    assert all(answer.probabilities.tolist() == expected for answer in one_by_one + together)
+    assert [answer.path for answer in together] == [str(tmp_path / "a.png")] * 2 + [None] * 3
+
+
+def test_a_frame_that_is_drawn_over_after_it_was_given_is_seen_as_it_was(colors):
+    def frames():
+        frame = np.zeros((4, 4, 3), np.uint8)
+        for number in range(12):
+            frame[:] = 0
+            frame[:, :, number % 3] = 255
+            yield frame
+
+    assert labels(colors.predict_many(frames(), batch_size=4)) == ["red", "green", "blue"] * 4
+
+
+def test_a_file_that_is_closed_after_it_was_given_is_seen(colors, tmp_path):
+    paths = [tmp_path / f"{number}.ppm" for number in range(6)]
+    for number, path in enumerate(paths):
+        path.write_bytes(ppm(*(200 * (number % 3 == channel) for channel in range(3))))
+
+    def opened():
+        for path in paths:
+            with Image.open(path) as image:
+                yield image
+
+    assert labels(colors.predict_many(opened(), batch_size=3)) == ["red", "green", "blue"] * 2
+
+
+def test_an_array_of_several_pictures_is_many(colors):
+    assert labels(colors.predict_many(np.eye(3, dtype=np.uint8)[:, None, None] * 255)) == ["red", "green", "blue"]
+
+
+def test_what_is_no_picture_at_all_is_wrong_usage(colors):
+    with pytest.raises(UsageError, match=r"Expected a picture as a uint8 array.*Received float64"):
+        colors.predict(np.zeros((2, 2, 3)))
+    with pytest.raises(UsageError, match="Received NoneType"):
+        list(colors.predict_many([None]))
 
 
 # Opening

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from opsin.errors import PictureError, UsageError
-from opsin.images.decode import FORMATS, SUFFIXES, as_image, decode_image, open_picture
+from opsin.images.decode import FORMATS, SUFFIXES, as_image, decode_image, open_picture, take_pillow
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 ORIENTATION = 274
@@ -445,3 +445,21 @@ def test_an_array_becomes_a_picture():
 def test_an_array_that_is_no_picture_is_an_error_that_says_what_to_do(array, message):
     with pytest.raises(UsageError, match=message):
         as_image(array)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_an_image_that_pillow_has_opened_is_what_its_file_is(orientation):
+    content = encoded(Image.fromarray(smooth(5, 9)), "PNG", exif=turned(orientation))
+    taken = take_pillow(Image.open(io.BytesIO(content)))
+    assert np.array_equal(np.asarray(taken.image), decode_image(content))
+    assert taken.region == (0, 0, *taken.image.size)
+
+
+def test_an_image_that_cannot_be_read_to_its_end_or_is_too_large_or_empty_is_an_error():
+    content = encoded(Image.fromarray(noise(40, 40)), "PNG")
+    with pytest.raises(PictureError, match="damaged or cut off"):
+        take_pillow(Image.open(io.BytesIO(content[: len(content) // 2])))
+    with pytest.raises(PictureError, match="40 x 40 pixels; at most 1,599"):
+        take_pillow(Image.open(io.BytesIO(content)), max_pixels=1599)
+    with pytest.raises(PictureError, match="at least one"):
+        take_pillow(Image.new("RGB", (0, 3)))

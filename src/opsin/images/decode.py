@@ -154,6 +154,15 @@ def open_picture(
         return _read(stream, least_size, background, max_pixels)
 
 
+def take_pillow(image: Image.Image, *, background: Colour = WHITE, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Take an image that Pillow has opened, or made, as the picture that its file would be; raises as reading does."""
+    if 0 in image.size:
+        raise PictureError(f"it has {image.width} x {image.height} pixels; expected is at least one")
+    _require_at_most(image, max_pixels)
+    with _saying_why(image.format or image.mode, max_pixels):
+        return _stand_up(image, image.size, background)
+
+
 def picture_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Return the upright picture's (height, width) in pixels, from its header; nothing is decoded.
 
@@ -164,6 +173,45 @@ def picture_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, 
         _, image = _open_header(stream, max_pixels)
         size = image.height, image.width
         return size[::-1] if _orientation(image) in _LYING else size
+
+
+def picture_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return the upright picture's (height, width) in pixels, from its header; nothing is decoded.
+
+    Raises:
+        PictureError: the header cannot be read.
+    """
+    with _naming(source), _open(source) as stream:
+        _, image = _open_header(stream, max_pixels)
+        size = image.height, image.width
+        return size[::-1] if _orientation(image) in _LYING else size
+
+
+def read_content(path: str | os.PathLike) -> bytes:
+    """Return the whole of a picture's file.
+
+    Raises:
+        PictureError: it cannot be read, or is no regular file.
+    """
+    with _naming(path), _open(path) as stream:
+        try:
+            return stream.read()
+        except OSError as error:
+            raise PictureError(f"it cannot be read: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def open_header(source: Source, *, max_pixels: int = MAX_PIXELS) -> Iterator[tuple[str, Image.Image]]:
+    """Open a picture for what its header says; nothing is decoded.
+
+    Yields:
+        The format's name in `FORMATS`, and the picture as Pillow has it, as it lies in the file.
+
+    Raises:
+        PictureError: the header cannot be read.
+    """
+    with _naming(source), _open(source) as stream:
+        yield _open_header(stream, max_pixels)
 
 
 @contextlib.contextmanager
@@ -246,10 +294,14 @@ def _read(stream: BinaryIO, least_size: tuple[int, int] | None, background: Colo
     name, image = _open_header(stream, max_pixels)
     with _saying_why(name, max_pixels):
         covered = _shrink(image, least_size) if least_size and name == "JPEG" else None
-        image.load()
-        width, height = covered or image.size
-        orientation = _orientation(image)
-        image = _to_rgb(image, background)
+        return _stand_up(image, covered, background)
+
+
+def _stand_up(image: Image.Image, covered: tuple[float, float] | None, background: Colour) -> Picture:
+    image.load()
+    width, height = covered or image.size
+    orientation = _orientation(image)
+    image = _to_rgb(image, background)
     if orientation not in _TO_UPRIGHT:
         return Picture(image, (0, 0, width, height))
     image = image.transpose(_TO_UPRIGHT[orientation])
@@ -266,11 +318,14 @@ def _open_header(stream: BinaryIO, max_pixels: int) -> tuple[str, Image.Image]:
     name = _format_of(stream)
     with _saying_why(name, max_pixels):
         image = resolve(FORMATS[name].reader)(stream)
-    if image.width * image.height > max_pixels:
-        raise PictureError(
-            f"it has {image.width} x {image.height} pixels; at most {max_pixels:,} are read. Save it smaller"
-        )
+    _require_at_most(image, max_pixels)
     return name, image
+
+
+def _require_at_most(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        size = f"{image.width} x {image.height}"
+        raise PictureError(f"it has {size} pixels; at most {max_pixels:,} are read. Save it smaller")
 
 
 def _shrink(image: Image.Image, least_size: tuple[int, int]) -> tuple[float, float]:

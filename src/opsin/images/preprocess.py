@@ -1,6 +1,7 @@
 """The only resizer: the recipe that makes a network's input from a picture."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from PIL import Image
 from opsin.catalog import choose
 from opsin.errors import ModelError, UsageError
 from opsin.images.color import COLORS, convert_color
-from opsin.images.decode import WHITE, Colour, Picture, Region, Source, as_image, open_picture
+from opsin.images.decode import WHITE, Colour, Picture, Region, Source, as_image, open_picture, take_pillow
 
 MAX_SIDE = 8192
 DRAFT_TOLERANCE = 1.0
@@ -108,18 +109,24 @@ class Preprocess:
         picture = Image.fromarray(as_image(image, background=self.background))
         return self._fit(Picture(picture, (0, 0, *picture.size)))
 
-    def read(self, source: Source) -> np.ndarray:
+    def read(self, source: Source | Image.Image | np.ndarray) -> np.ndarray:
         """Decode a picture and fit it: the one road from a picture to a network's input.
 
         Args:
-            source: the file's path, or its content.
+            source: the file's path, or its content; a Pillow image, which is put upright as its file would be; or
+                pixels, uint8 (H, W, 3), RGB, 0 to 255, or another array that `as_image` takes.
 
         Returns:
             uint8 (h, w, c), 0 to 255, in the recipe's colour space.
 
         Raises:
             PictureError: it cannot be read.
+            UsageError: it is none of these.
         """
+        if isinstance(source, Image.Image):
+            return self._fit(take_pillow(source, background=self.background))
+        if not isinstance(source, str | os.PathLike | bytes):
+            return self(source)
         return self._fit(open_picture(source, least_size=self.least_size, background=self.background))
 
     def cut_off(self, height: int, width: int) -> float:

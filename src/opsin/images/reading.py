@@ -7,8 +7,10 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from opsin.errors import PictureError
 from opsin.images.decode import Source
@@ -18,7 +20,7 @@ Reading = np.ndarray | PictureError
 
 
 def read_images(
-    sources: Iterable[Source],
+    sources: Iterable[Source | Image.Image | np.ndarray],
     preprocess: Preprocess,
     *,
     threads: int | None = None,
@@ -30,7 +32,8 @@ def read_images(
     A picture that cannot be read does not end the run: its error stands in its place.
 
     Args:
-        sources: paths or contents, without end if need be. They are drawn in the caller's own thread.
+        sources: paths, contents, Pillow images or arrays, as `Preprocess.read` takes them, without end if need be.
+            They are drawn in the caller's own thread.
         preprocess: the recipe.
         threads: how many read at once; None: as many as there are cores this process may use.
         window: how many pictures are read ahead at most. 1 answers each source before the next is drawn.
@@ -46,7 +49,7 @@ def read_images(
     threads = threads or usable_cores()
     # Tiny pictures are read faster than threads are handed work, so several go at once.
     size = max(1, min(_LARGEST_CHUNK, window // (2 * threads)))
-    chunks = _chunks(sources, size)
+    chunks = _chunks((_hold(source, preprocess) for source in sources), size)
     stopped = threading.Event()
 
     def read_chunk(chunk: list[Source]) -> list[Reading]:
@@ -93,7 +96,20 @@ def _chunks(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:
         yield chunk
 
 
-def _read_one(source: Source, preprocess: Preprocess) -> Reading:
+def _hold(source: Source | Image.Image | np.ndarray, preprocess: Preprocess) -> "Source | _Held":
+    # What is in memory is read at once: a generator may draw the next frame into the same array, or close the image,
+    # before a thread comes to it; and what is read is smaller than what waits to be.
+    in_memory = isinstance(source, Image.Image | np.ndarray)
+    return _Held(_read_one(source, preprocess)) if in_memory else source
+
+
+class _Held(NamedTuple):
+    reading: Reading
+
+
+def _read_one(source: "Source | Image.Image | np.ndarray | _Held", preprocess: Preprocess) -> Reading:
+    if isinstance(source, _Held):
+        return source.reading
     try:
         return preprocess.read(source)
     except PictureError as error:
