@@ -175,18 +175,6 @@ def picture_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, 
         return size[::-1] if _orientation(image) in _LYING else size
 
 
-def picture_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Return the upright picture's (height, width) in pixels, from its header; nothing is decoded.
-
-    Raises:
-        PictureError: the header cannot be read.
-    """
-    with _naming(source), _open(source) as stream:
-        _, image = _open_header(stream, max_pixels)
-        size = image.height, image.width
-        return size[::-1] if _orientation(image) in _LYING else size
-
-
 def read_content(path: str | os.PathLike) -> bytes:
     """Return the whole of a picture's file.
 
