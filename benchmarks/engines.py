@@ -10,8 +10,9 @@ from pathlib import Path
 
 from benchmarks.results import Figure, Result, Series, arguments
 from opsin.data.dataset import ImageDataset
-from opsin.evaluation.benchmark import Benchmark, benchmark
+from opsin.evaluation.benchmark import benchmark
 from opsin.evaluation.choose_part import choose_part
+from opsin.evaluation.engine_results import Benchmark
 from opsin.runtimes import INT8
 
 

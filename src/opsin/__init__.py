@@ -21,6 +21,7 @@ _PUBLIC = {
     "TrainingRun": "opsin.training.train",
     "benchmark": "opsin.evaluation.benchmark",
     "build_network": "opsin.architectures",
+    "check_dataset": "opsin.checks.run",
     "embed": "opsin.features.embedding",
     "evaluate": "opsin.evaluation.evaluate",
     "export": "opsin.exporters.export",

@@ -10,7 +10,7 @@ import typer
 from opsin.runtimes import ENGINES
 
 if TYPE_CHECKING:
-    from opsin.evaluation.benchmark import Benchmark, EngineResult
+    from opsin.evaluation.engine_results import Benchmark, EngineResult
 
 EXAMPLES = (
     "opsin benchmark RUN photos/",

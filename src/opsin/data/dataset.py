@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +34,16 @@ class ImageDataset:
         self.rows = np.arange(len(listing.entries)) if rows is None else np.asarray(rows, dtype=np.int64)
 
     @classmethod
-    def open(cls, path: str | Path) -> "ImageDataset":
-        """Read a folder or a `.csv` file."""
+    def open(cls, path: str | Path, *, patient: bool = False) -> "ImageDataset":
+        """Read a folder or a `.csv` file.
+
+        Args:
+            path: which.
+            patient: take as it is what would otherwise be an error (splits of different classes, a picture with two
+                labels), for a check that finds such things.
+        """
         is_csv = Path(path).suffix.lower() == ".csv" and Path(path).is_file()
-        return cls.from_csv(path) if is_csv else cls.from_folder(path)
+        return cls(read_csv(path, patient=patient) if is_csv else read_folder(path, patient=patient))
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> "ImageDataset":
@@ -125,6 +131,23 @@ class ImageDataset:
         """Return the pictures at these positions (ints, or a bool for each picture)."""
         chosen = np.asarray(positions) if len(positions) else np.zeros(0, dtype=np.int64)
         return ImageDataset(self.listing, self.rows[chosen])
+
+    def without(self, reasons: Mapping[str, str]) -> "ImageDataset":
+        """Return the data set without some pictures; these are accounted for as skipped.
+
+        Args:
+            reasons: why, by the picture's name; names of other pictures are ignored.
+        """
+        entries = [entry for entry in self.listing.entries if entry.path not in reasons]
+        left_out = [entry.path for entry in self.listing.entries if entry.path in reasons]
+        skipped = (*self.listing.skipped, *(Skipped(name, f"left out by a list: {reasons[name]}") for name in left_out))
+        names = {entry.label for entry in entries}
+        class_names = tuple(name for name in self.class_names if name in names)
+        kept = set(self.names)
+        listing = Listing(self.root, tuple(entries), class_names, skipped)
+        return ImageDataset(
+            listing, np.array([i for i, entry in enumerate(entries) if entry.path in kept], dtype=np.int64)
+        )
 
     def split(self, val: float = 0.15, test: float = 0.15, seed: int = 0) -> "DatasetSplits":
         """Share the pictures out into training, validation and test parts.

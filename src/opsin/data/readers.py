@@ -44,10 +44,14 @@ class Listing:
     skipped: tuple[Skipped, ...]
 
 
-def read_folder(folder: str | Path) -> Listing:
+def read_folder(folder: str | Path, *, patient: bool = False) -> Listing:
     """List the pictures of a folder with a folder for each class, or with `train/`, `val/`, `test/` of such.
 
     Folders inside a class folder belong to the class. Hidden and system files are left out.
+
+    Args:
+        folder: where they are.
+        patient: take splits of different classes, and folders that cannot be listed, as they are.
 
     Raises:
         UsageError: there is no such folder.
@@ -59,13 +63,14 @@ def read_folder(folder: str | Path) -> Listing:
     if not is_folder(root):
         raise UsageError(f"Expected a folder with a folder for each class, or a .csv file; {str(root)!r} is neither.")
     root = root.resolve()
-    walk = Walk(root)
+    walk = Walk(root, patient=patient)
     splits = _split_folders(walk)
     if splits is None:
         found = {None: _read_classes(walk, root, None)}
     else:
         found = {split: _read_classes(walk, path, split) for split, path in splits.items()}
-        _require_same_classes(found, splits)
+        if not patient:
+            _require_same_classes(found, splits)
     entries = [entry for classes in found.values() for entries in classes.values() for entry in entries]
     if not entries:
         raise DataError(_nothing_found(root, walk.skipped))
@@ -73,10 +78,14 @@ def read_folder(folder: str | Path) -> Listing:
     return Listing(root, tuple(entries), tuple(names), tuple(walk.skipped))
 
 
-def read_csv(file: str | Path) -> Listing:
+def read_csv(file: str | Path, *, patient: bool = False) -> Listing:
     """List the pictures that a CSV names: columns `path,label` and optionally `split`, `group`.
 
     Paths are relative to the CSV's own folder, or absolute. Other columns are ignored.
+
+    Args:
+        file: the CSV.
+        patient: take a picture that has two labels, parts or groups twice, as it is.
 
     Raises:
         UsageError: there is no such file.
@@ -87,20 +96,22 @@ def read_csv(file: str | Path) -> Listing:
         raise UsageError(f"Expected a CSV file; there is none at {str(file)!r}. Check the path.")
     # Of a link to a CSV, the pictures lie beside the link.
     file = file.parent.resolve() / file.name
-    entries: dict[str, Entry] = {}
+    entries: dict[object, Entry] = {}
     skipped: list[Skipped] = []
     for line, row in _csv_rows(file):
         entry = _csv_entry(file, line, row)
-        known = entries.get(entry.path)
+        key = entry if patient else entry.path
+        known = entries.get(key)
         if known is None:
-            entries[entry.path] = entry
+            entries[key] = entry
         elif known == entry:
             skipped.append(Skipped(entry.path, f"listed again in line {line} of the CSV"))
         else:
             raise DataError(_two_of_one(file, line, known, entry))
     present = [entry for entry in entries.values() if is_file(file.parent / entry.path)]
     there = {entry.path for entry in present}
-    skipped += [Skipped(p, "there is no such file", lost=True) for p in entries if p not in there]
+    missing = dict.fromkeys(entry.path for entry in entries.values() if entry.path not in there)
+    skipped += [Skipped(p, "there is no such file", lost=True) for p in missing]
     if not present:
         raise DataError(
             f"Expected {str(file)!r} to name pictures; of the {len(entries)} it lists, none exists. "

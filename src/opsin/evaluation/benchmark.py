@@ -5,9 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,9 +14,10 @@ from opsin.classifier import Classifier, find_export
 from opsin.data.dataset import ImageDataset
 from opsin.engines import remember_engine
 from opsin.errors import ModelError, OpsinError, UsageError
+from opsin.evaluation.engine_results import Benchmark, EngineResult
 from opsin.evaluation.engine_speed import BATCH
 from opsin.evaluation.evaluate import match_labels
-from opsin.evaluation.intervals import Estimate, estimate
+from opsin.evaluation.intervals import estimate
 from opsin.exporters.export import export
 from opsin.exporters.proof_pictures import sample
 from opsin.model_folder import ModelCard, find_model_folder
@@ -34,59 +33,6 @@ WORTH_CHANGING = 1.05
 PICTURES = 256
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class EngineResult:
-    """One engine.
-
-    Args:
-        engine: its name in `opsin.runtimes.ENGINES`.
-        megabytes: of the network's files, in 10⁶ bytes.
-        load_seconds: from nothing to the first answer, its packages' import included.
-        latency_ms: of one picture: the median.
-        latency_p95_ms: of one picture: what 95 % stay below.
-        pictures_per_second: in batches of 16.
-        peak_mb: the process's largest resident memory, in 10⁶ bytes; None where the system does not tell.
-        agreement: the share of pictures of which it says the same as the network in Keras, or in LiteRT where Keras is
-            not installed.
-        accuracy: on the same pictures, with its 95 % interval.
-    """
-
-    engine: str
-    megabytes: float
-    load_seconds: float
-    latency_ms: float
-    latency_p95_ms: float
-    pictures_per_second: float
-    peak_mb: float | None
-    agreement: float
-    accuracy: Estimate
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """What `benchmark` measured.
-
-    Args:
-        model: the model's name.
-        pictures: how many pictures accuracy and agreement are of.
-        results: fastest first.
-        left_out: engines that were not measured, and why.
-        winner: the engine that prediction takes on this machine from now on.
-        reason: why that one, in a sentence.
-    """
-
-    model: str
-    pictures: int
-    results: tuple[EngineResult, ...]
-    left_out: dict[str, str]
-    winner: str
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values for a JSON document."""
-        return asdict(self)
 
 
 def benchmark(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-    from opsin.evaluation.benchmark import EngineResult
+    from opsin.evaluation.engine_results import EngineResult
 
 INK = "#7d828a"
 BLUE = "#3f78c2"

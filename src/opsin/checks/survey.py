@@ -1,0 +1,157 @@
+"""A survey: what every picture of a data set is like, read once, in threads."""
+
+import functools
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from opsin.checks.facts import Facts, digest_of, look
+from opsin.checks.memory import Memory, Stamp
+from opsin.data.dataset import ImageDataset
+from opsin.data.fingerprints import groups_of, near_duplicates
+from opsin.errors import PictureError
+from opsin.images.decode import decode_image, read_content
+from opsin.images.preprocess import Preprocess
+from opsin.images.reading import usable_cores
+
+CHUNK = 64
+"""Pictures that are handed to a thread at once."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """A data set and the facts of its pictures.
+
+    Args:
+        dataset: n pictures.
+        facts: n, in its order.
+        preprocess: the recipe that training will use; None if it is not known.
+        features: float32 (n, d), what a model sees in each picture; None for none. A row of one that cannot be read
+            is of no use.
+    """
+
+    dataset: ImageDataset
+    facts: tuple[Facts, ...]
+    preprocess: Preprocess | None = None
+    features: np.ndarray | None = None
+
+    @functools.cached_property
+    def readable(self) -> np.ndarray:
+        """int64 (m,), the rows of pictures that can be read."""
+        return np.array([row for row, facts in enumerate(self.facts) if not facts.error], dtype=np.int64)
+
+    @functools.cached_property
+    def same_content(self) -> list[list[int]]:
+        """Rows of pictures with the same pixels, two or more each."""
+        by_pixels: dict[object, list[int]] = {}
+        for row in self.readable:
+            facts = self.facts[row]
+            by_pixels.setdefault(facts.digest, []).append(int(row))
+        return [rows for rows in self._merged_by_pixels(by_pixels) if len(rows) > 1]
+
+    @functools.cached_property
+    def near_pairs(self) -> np.ndarray:
+        """int64 (m, 2), rows of pictures that are nearly the same, or the same, the smaller first."""
+        thumbnails = np.stack([self.facts[row].thumbnail for row in self.readable]) if len(self.readable) else None
+        if thumbnails is None:
+            return np.empty((0, 2), dtype=np.int64)
+        return self.readable[near_duplicates(thumbnails)]
+
+    @functools.cached_property
+    def groups(self) -> np.ndarray:
+        """int64 (n,), for each picture the first of those that are nearly the same, or the same; itself if none is."""
+        same = [(rows[0], other) for rows in self.same_content for other in rows[1:]]
+        pairs = np.concatenate([self.near_pairs, np.array(same, dtype=np.int64).reshape(-1, 2)])
+        return groups_of(pairs, len(self.facts))
+
+    def _merged_by_pixels(self, by_digest: dict[object, list[int]]) -> list[list[int]]:
+        """Join files of other bytes and the same pixels: saved as PNG and as BMP, say."""
+        alike: dict[tuple, list[list[int]]] = {}
+        for rows in by_digest.values():
+            facts = self.facts[rows[0]]
+            alike.setdefault((facts.width, facts.height, facts.thumbnail.tobytes()), []).append(rows)
+        merged: list[list[int]] = []
+        for candidates in alike.values():
+            merged += [candidates[0]] if len(candidates) == 1 else _by_pixels(self.dataset, candidates)
+        return merged
+
+
+def survey(
+    dataset: ImageDataset,
+    *,
+    preprocess: Preprocess | None = None,
+    cache: Path | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Survey:
+    """Look at every picture of a data set; those that were seen before and are as they were are not read again.
+
+    Args:
+        dataset: the pictures.
+        preprocess: the recipe that training will use, for what depends on it.
+        cache: the cache folder; None for the user's.
+        progress: is called with the number of pictures done and the number of all.
+    """
+    stamps = [_stamp(path) for path in dataset.paths]
+    found: dict[str, Facts] = {}
+    with Memory(cache) as memory:
+        found.update(memory.recall([stamp for stamp in stamps if stamp is not None]))
+        missing = [path for path in dict.fromkeys(dataset.paths) if path not in found]
+        stamp_of = dict(zip(dataset.paths, stamps, strict=True))
+        done = len(dataset) - len(missing)
+        progress(done, len(dataset))
+        for chunk, facts in _look_at(missing):
+            found.update(zip(chunk, facts, strict=True))
+            memory.remember(
+                (stamp_of[path], one) for path, one in zip(chunk, facts, strict=True) if stamp_of[path] and one.digest
+            )
+            done += len(chunk)
+            progress(done, len(dataset))
+    return Survey(dataset, tuple(found[path] for path in dataset.paths), preprocess)
+
+
+def _stamp(path: str) -> Stamp | None:
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return path, status.st_size, status.st_mtime_ns
+
+
+def _look_at(paths: Sequence[str]) -> Iterator[tuple[list[str], list[Facts]]]:
+    """Yield chunks of paths and their facts, in order, a bounded number ahead."""
+    chunks = [list(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK)]
+    threads = usable_cores()
+    pending: deque[tuple[list[str], Future]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="opsin-check")
+    try:
+        for chunk in chunks:
+            pending.append((chunk, pool.submit(lambda chunk=chunk: [_look_at_file(path) for path in chunk])))
+            if len(pending) > 2 * threads:
+                first, future = pending.popleft()
+                yield first, future.result()
+        for first, future in pending:
+            yield first, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _look_at_file(path: str) -> Facts:
+    try:
+        return look(read_content(path))
+    except PictureError as error:
+        return Facts("", 0, error=error.reason)
+
+
+def _by_pixels(dataset: ImageDataset, candidates: list[list[int]]) -> list[list[int]]:
+    """Join lists of rows whose pictures have the same pixels, decoded in full."""
+    joined: dict[str, list[int]] = {}
+    for rows in candidates:
+        pixels = decode_image(dataset.paths[rows[0]])
+        joined.setdefault(f"{pixels.shape} {digest_of(pixels.tobytes())}", []).extend(rows)
+    return [sorted(rows) for rows in joined.values()]

@@ -1,0 +1,121 @@
+"""`opsin check`: look before learning."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from opsin.checks import CHECKS
+from opsin.errors import ExitCode
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from opsin.checks.finding import Finding
+    from opsin.checks.run import CheckReport
+    from opsin.data.dataset import ImageDataset
+    from opsin.images.preprocess import Preprocess
+
+EXAMPLES = (
+    "opsin check photos/",
+    "opsin check photos/ --html findings.html --write-list skip.csv",
+    "opsin check photos/ --strict --json > findings.json",
+    "opsin check photos/ --model RUN --html labels.html",
+)
+
+PATHS_SHOWN = 3
+
+
+def check(
+    data: Path = typer.Argument(
+        metavar="DATA", help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."
+    ),
+    model: Path | None = typer.Option(
+        None, help="A run or a model folder: what it sees tells which labels are doubtful; its size is judged by."
+    ),
+    image_size: int | None = typer.Option(
+        None, min=1, help="The pixels that training will use: sizes are judged by it."
+    ),
+    fit: str = typer.Option("stretch", help="How training will fit pictures into them: stretch, crop, pad."),
+    only: list[str] = typer.Option([], help=f"Only this check, again for more: {', '.join(CHECKS)}."),
+    html: Path | None = typer.Option(None, help="Also write a page that shows the pictures."),
+    write_list: Path | None = typer.Option(
+        None, help="Also write the list of pictures to leave out, for opsin train --skip."
+    ),
+    strict: bool = typer.Option(False, "--strict", help="Exit with 1 if there is any warning or error."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Look for what is the matter with a data set: damaged files, copies, leaks, wrong labels, shortcuts.
+
+    Nothing is changed. What was looked at is remembered: a second look is quick.
+    """
+    from opsin.checks.run import check_dataset
+    from opsin.cli.bars import progress_bar
+    from opsin.data.dataset import ImageDataset
+
+    dataset = ImageDataset.open(data, patient=True)
+    recipe, features = _by_model(model, dataset) if model is not None else (_recipe(image_size, fit), None)
+    with progress_bar("looking") as advance:
+        report = check_dataset(dataset, preprocess=recipe, features=features, codes=only or None, progress=advance)
+    print(report.to_json() if as_json else _text(report))
+    if html is not None:
+        report.save_html(html)
+        print(f"Page: {html}", file=sys.stderr)
+    if write_list is not None:
+        number = report.write_list(write_list)
+        print(f"{number:,} pictures to leave out: {write_list} (opsin train DATA --skip {write_list})", file=sys.stderr)
+    if strict and not report.is_clean:
+        raise typer.Exit(ExitCode.GATE_FAILED)
+
+
+def _recipe(image_size: int | None, fit: str) -> "Preprocess | None":
+    from opsin.images.preprocess import Preprocess
+
+    return None if image_size is None else Preprocess(image_size, image_size, fit=fit)
+
+
+def _by_model(model: Path, dataset: "ImageDataset") -> "tuple[Preprocess, np.ndarray]":
+    """Return the model's recipe, and what it sees in each picture."""
+    import numpy as np
+
+    from opsin.classifier import Classifier, run_ahead
+    from opsin.cli.bars import progress_bar
+    from opsin.errors import PictureError
+    from opsin.images.reading import read_images
+
+    classifier = Classifier.open(model, "litert")
+    rows: list[np.ndarray | None] = []
+    with progress_bar("what the model sees") as advance:
+        images = read_images(dataset.paths, classifier.preprocess, background=True)
+        for batch, outputs in run_ahead(classifier.run, images, 16):
+            found = iter([] if outputs is None else outputs.features)
+            rows += [None if isinstance(image, PictureError) else next(found) for image in batch]
+            advance(len(rows), len(dataset))
+    size = next((len(row) for row in rows if row is not None), 1)
+    return classifier.preprocess, np.stack([np.zeros(size, np.float32) if row is None else row for row in rows])
+
+
+def _text(report: "CheckReport") -> str:
+    summary = report.summary
+    lines = [
+        f"{summary['pictures']:,} pictures, {len(summary['classes']):,} classes in {report.survey.dataset.root}",
+        *(line for finding in report.findings for line in _lines(finding)),
+    ]
+    passed = [outcome.code for outcome in report.outcomes if outcome.status == "passed"]
+    lines += ["", f"Looked for and not found: {', '.join(passed)}."] if passed else []
+    for status in ("not applicable", "skipped"):
+        lines += [f"{one.code} {status}: {one.reason}." for one in report.outcomes if one.status == status]
+    return "\n".join(lines)
+
+
+def _lines(finding: "Finding") -> list[str]:
+    from opsin.cli.account import one_line
+
+    lines = ["", f"{finding.severity:<8}{finding.code}: {finding.message}"]
+    for group in finding.groups[:PATHS_SHOWN]:
+        shown = ", ".join(one_line(path) for path in group.paths[:4]) + (", …" if len(group.paths) > 4 else "")
+        lines.append(f"        {shown}" + (f"  ({one_line(group.note)})" if group.note else ""))
+    if len(finding.groups) > PATHS_SHOWN:
+        lines.append(f"        and {len(finding.groups) - PATHS_SHOWN:,} more")
+    return [*lines, f"        → {finding.advice}"]

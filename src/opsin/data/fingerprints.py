@@ -1,0 +1,210 @@
+"""Perceptual fingerprints: finding pictures that are nearly the same, among many, in about n log n time.
+
+Two steps. Candidates: 64-bit hashes of the lowest frequencies (pHash; Zauner 2010, "Implementation and benchmarking of
+perceptual image hash functions", section 3.2.1), sorted again and again with their bits in another order; pictures
+that are alike stand side by side in some of the orders. Confirmation: the thumbnails of a candidate pair, one of them
+cropped a little where that fits better, have to agree point by point. Mirror images count as different.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+THUMBNAIL = 32
+"""Height and width in pixels of the grey thumbnails that everything here works on."""
+
+_FREQUENCIES = 8
+_ORDERS = 32
+_NEIGHBOURS = 3
+_MOST_BITS = 12
+"""Of 64: hashes that differ in more are not looked at further."""
+
+_LEAST_DEVIATION = 4.0
+"""Of 255: what is flatter looks like everything that is as flat."""
+
+_LEAST_CORRELATION = 0.975
+_LARGEST_DIFFERENCE = 0.45
+"""Of a thumbnail's deviation: how far a block of it may be off, root mean square, once level and contrast are equal."""
+
+_BLOCKS = 4
+
+_CROPS = (0.0, 0.025, 0.05, 0.075)
+"""How much of a side may be cut off, as a fraction of it, on both sides together or on one."""
+
+_CHUNK = 4096
+
+
+def hashes(thumbnails: np.ndarray) -> np.ndarray:
+    """Return the perceptual hashes of pictures.
+
+    Args:
+        thumbnails: uint8 (n, 32, 32), grey, 0 to 255.
+
+    Returns:
+        uint8 (n, 8): 64 bits each.
+    """
+    transform = _cosines(THUMBNAIL)[: _FREQUENCIES + 1]
+    found = [np.empty((0, 8), dtype=np.uint8)]
+    for start in range(0, len(thumbnails), _CHUNK):
+        frequencies = transform @ thumbnails[start : start + _CHUNK].astype(np.float32) @ transform.T
+        # Without the mean, and the 64 lowest of what is left: brightness and contrast change no sign.
+        low = frequencies[:, 1:, 1:].reshape(len(frequencies), -1)
+        found.append(np.packbits(low > np.median(low, axis=1, keepdims=True), axis=1))
+    return np.concatenate(found)
+
+
+def near_duplicates(thumbnails: np.ndarray) -> np.ndarray:
+    """Return the pairs of pictures that are nearly the same.
+
+    Re-encoded, resized, a little brighter, or cropped by up to about 7 % of a side. Flat pictures, in which there is
+    nothing to compare, are in no pair.
+
+    Args:
+        thumbnails: uint8 (n, 32, 32), grey, 0 to 255: the whole picture, each side scaled on its own.
+
+    Returns:
+        int64 (m, 2), row numbers, the smaller first, sorted; without repetition.
+    """
+    clear = np.flatnonzero(thumbnails.reshape(len(thumbnails), -1).std(axis=1) >= _LEAST_DEVIATION)
+    candidates = clear[_candidates(thumbnails[clear])]
+    parts = [candidates[start : start + _CHUNK] for start in range(0, len(candidates), _CHUNK)]
+    confirmed = [part[_agree(thumbnails[part[:, 0]], thumbnails[part[:, 1]])] for part in parts]
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *confirmed])
+
+
+def groups_of(pairs: np.ndarray, count: int) -> np.ndarray:
+    """Return int64 (count,), for each row the smallest row that it is connected with by pairs; itself if with none.
+
+    >>> groups_of(np.array([[0, 3], [3, 4]]), 6).tolist()
+    [0, 1, 2, 0, 0, 5]
+    """
+    parent = np.arange(count)
+
+    def find(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for first, second in pairs:
+        low, high = sorted((find(int(first)), find(int(second))))
+        parent[high] = low
+    return np.array([find(row) for row in range(count)], dtype=np.int64)
+
+
+def _candidates(thumbnails: np.ndarray) -> np.ndarray:
+    """Return int64 (m, 2), pairs of rows that may be the same picture, nearly all there are and some others."""
+    count = len(thumbnails)
+    if count < 2:
+        return np.empty((0, 2), dtype=np.int64)
+    whole = hashes(thumbnails)
+    # A cropped copy has the hash of the picture, cropped in the same way: it is looked up among the whole ones.
+    wanted = [whole, *(hashes(_cropped(thumbnails, rows, columns)) for rows, columns in _LOOKED_UP)]
+    flags = [np.unpackbits(bits, axis=1) for bits in wanted]
+    numbers = [bits.view(np.uint64).ravel() for bits in wanted]
+    random = np.random.default_rng(0)
+    keys = np.empty(0, dtype=np.int64)
+    for _ in range(_ORDERS):
+        shuffle = random.permutation(64)
+        sortable = [_sortable(one[:, shuffle]) for one in flags]
+        order = np.argsort(sortable[0], kind="stable")
+        found = [
+            _keys(order, np.searchsorted(sortable[0][order], keys_of), number, numbers[0])
+            for keys_of, number in zip(sortable, numbers, strict=True)
+        ]
+        keys = np.unique(np.concatenate([keys, *found]))
+    return np.stack([keys // count, keys % count], axis=1)
+
+
+def _sortable(flags: np.ndarray) -> np.ndarray:
+    """Return uint64 (n,), whose order is that of the bits (n, 64), the first one counting most."""
+    return np.ascontiguousarray(np.packbits(flags, axis=1)).view(">u8").ravel().astype(np.uint64)
+
+
+def _keys(order: np.ndarray, places: np.ndarray, wanted: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return pairs of what is looked up and what stands near its place, alike in most bits, as first × n + second."""
+    count, rows = len(order), np.arange(len(order))
+    found = []
+    for distance in range(-_NEIGHBOURS, _NEIGHBOURS + 1):
+        others = order[np.clip(places + distance, 0, count - 1)]
+        alike = (np.bitwise_count(wanted ^ whole[others]) <= _MOST_BITS) & (others != rows)
+        low, high = np.minimum(rows[alike], others[alike]), np.maximum(rows[alike], others[alike])
+        found.append(low * count + high)
+    return np.unique(np.concatenate(found))
+
+
+def _cropped(thumbnails: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    parts = [thumbnails[start : start + _CHUNK] for start in range(0, len(thumbnails), _CHUNK)]
+    return np.concatenate([np.rint(rows @ part.astype(np.float32) @ columns.T).astype(np.uint8) for part in parts])
+
+
+def _agree(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return bool (m,): whether two thumbnails are of one picture, one of the two cropped a little if need be."""
+    first, second = first.astype(np.float32), second.astype(np.float32)
+    agreed = np.zeros(len(first), dtype=bool)
+    for matrix_rows, matrix_columns in _crops():
+        for one, other in ((first, second), (second, first)):
+            open_rows = np.flatnonzero(~agreed)
+            if not len(open_rows):
+                return agreed
+            cropped = matrix_rows @ one[open_rows] @ matrix_columns.T
+            agreed[open_rows] = _match(cropped, other[open_rows])
+    return agreed
+
+
+def _match(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    first, second = _standardized(_smoothed(first)), _standardized(_smoothed(second))
+    correlation = (first * second).mean(axis=1)
+    # Where most is alike (white paper, say) and a part is not, the block that differs most tells.
+    side = THUMBNAIL // 2
+    blocks = ((first - second) ** 2).reshape(-1, _BLOCKS, side // _BLOCKS, _BLOCKS, side // _BLOCKS)
+    worst = blocks.mean(axis=(2, 4)).reshape(len(first), -1).max(axis=1)
+    return (correlation >= _LEAST_CORRELATION) & (np.sqrt(worst) <= _LARGEST_DIFFERENCE)
+
+
+def _smoothed(thumbnails: np.ndarray) -> np.ndarray:
+    """Return (n, 16, 16), averages of four points: what a crop between two points blurs is blurred in both."""
+    return thumbnails.reshape(len(thumbnails), THUMBNAIL // 2, 2, THUMBNAIL // 2, 2).mean(axis=(2, 4))
+
+
+def _standardized(thumbnails: np.ndarray) -> np.ndarray:
+    flat = thumbnails.reshape(len(thumbnails), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    return flat / np.maximum(flat.std(axis=1, keepdims=True), 1e-6)
+
+
+def _crops() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield matrices for rows and columns that cut a thumbnail and stretch it again; nothing cut off comes first."""
+    yield np.eye(THUMBNAIL, dtype=np.float32), np.eye(THUMBNAIL, dtype=np.float32)
+    for cut in _CROPS[1:]:
+        both = _stretch(cut / 2, 1 - cut / 2), _stretch(cut, 1 - cut)
+        corners = _stretch(0, 1 - cut), _stretch(cut, 1)
+        yield from ((matrix, matrix) for matrix in both)
+        yield from ((rows, columns) for rows in corners for columns in corners)
+
+
+def _stretch(start: float, end: float) -> np.ndarray:
+    """Return float32 (32, 32), what turns a row of points into the part from start to end of it, interpolated."""
+    centers = (np.arange(THUMBNAIL) + 0.5) / THUMBNAIL * (end - start) + start
+    places = np.clip(centers * THUMBNAIL - 0.5, 0, THUMBNAIL - 1)
+    below = np.minimum(places.astype(int), THUMBNAIL - 2)
+    matrix = np.zeros((THUMBNAIL, THUMBNAIL), dtype=np.float32)
+    rows = np.arange(THUMBNAIL)
+    matrix[rows, below] = 1 - (places - below)
+    matrix[rows, below + 1] = places - below
+    return matrix
+
+
+def _cosines(count: int) -> np.ndarray:
+    """Return float32 (count, count), the rows of the discrete cosine transform (type II)."""
+    numbers = np.arange(count)
+    return np.cos(np.pi / count * np.outer(numbers, numbers + 0.5)).astype(np.float32)
+
+
+_LOOKED_UP = [(matrix, matrix) for matrix in (_stretch(0.025, 0.975), _stretch(0.05, 0.95))]
+_LOOKED_UP += [
+    (rows, columns)
+    for rows in (_stretch(0, 0.95), _stretch(0.05, 1))
+    for columns in (_stretch(0, 0.95), _stretch(0.05, 1))
+]
+"""Crops of 5 % and 10 % all round, and of 5 % at two sides: what lies between is near enough to one of them."""
