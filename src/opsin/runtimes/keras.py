@@ -1,5 +1,6 @@
 """Keras itself, on any of its backends: runs `model.keras` where there is no twin."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,14 @@ from opsin.errors import ModelError
 from opsin.model_folder import ModelCard, read_proved
 from opsin.names import KERAS
 from opsin.runtimes.base import Outputs, as_input
+from opsin.runtimes.keras_file import require_affordable, require_harmless
 
 if TYPE_CHECKING:
     import keras
+
+
+H5_SUFFIXES = (".h5", ".hdf5")
+PICKLE_SUFFIXES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin")
 
 
 class KerasRuntime:
@@ -48,17 +54,75 @@ def open_keras(folder: Path, card: ModelCard, threads: int | None = None) -> Ker
     return load_keras(folder / KERAS)
 
 
-def load_keras(path: str | Path) -> KerasRuntime:
-    """Open any `.keras` file in Keras's safe mode.
+def load_keras(path: str | Path, *, trust: bool = False) -> KerasRuntime:
+    """Open any `.keras` file: inspected first, and in Keras's safe mode.
+
+    Args:
+        path: the file.
+        trust: whether whoever made the file may run code on this machine. Nothing is inspected then, code in the file
+            is run, and `.h5` models are opened as well.
 
     Raises:
-        ModelError: it cannot be opened so.
+        ModelError: it cannot be opened so, or does something that is not known to be harmless.
     """
     keras = require("keras", "running a .keras file")
+    _check_kind(Path(path), trust)
+    if not trust:
+        config = require_harmless(path, registered=frozenset(keras.saving.get_custom_objects()))
+        require_affordable(path, _count_parameters(path, config))
     try:
-        return KerasRuntime(keras.saving.load_model(path, compile=False, safe_mode=True))
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise ModelError(f"Expected a network that plain Keras can open; {str(path)!r} is none: {error}") from error
+        return KerasRuntime(keras.saving.load_model(path, compile=False, safe_mode=not trust))
+    # What Keras raises on a damaged file is not said anywhere.
+    except Exception as error:
+        raise _not_opened(path, error) from error
+
+
+def _check_kind(path: Path, trust: bool) -> None:
+    kind = path.suffix.lower()
+    if kind == ".keras" or (trust and kind in H5_SUFFIXES):
+        return
+    if kind in H5_SUFFIXES:
+        ways_out = (
+            "a whole model in HDF5 may hold code that is run when it is opened. If you trust who made it, open it with "
+            "trust=True, --trust on the command line"
+        )
+    elif kind in PICKLE_SUFFIXES:
+        ways_out = "a pickle is a program, and opening it runs it. Build the network anew and put its weights into it"
+    else:
+        ways_out = "no other kind is known"
+    raise ModelError(
+        f"Expected a .keras file; received {str(path)!r}: {ways_out}, or save the model where it comes from with "
+        "model.save('NAME.keras')."
+    )
+
+
+def _count_parameters(path: str | Path, config: dict[str, Any]) -> int:
+    """Return how many numbers a network's weights have; none of them is allocated."""
+    keras = require("keras", "running a .keras file")
+    from keras.src.backend.common import global_state
+
+    # Keras would allocate at its next opportunity what was built here.
+    waiting = global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True)
+    before = len(waiting)
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            network = keras.saving.deserialize_keras_object(_uncompiled(config), safe_mode=True)
+            return sum(math.prod(variable.shape) for variable in network.variables)
+    except Exception as error:
+        raise _not_opened(path, error) from error
+    finally:
+        del waiting[before:]
+
+
+def _uncompiled(config: Any) -> Any:
+    """Return the config without what networks in it are compiled with: an optimizer allocates at once."""
+    if isinstance(config, dict):
+        return {key: _uncompiled(value) for key, value in config.items() if key != "compile_config"}
+    return [_uncompiled(value) for value in config] if isinstance(config, list) else config
+
+
+def _not_opened(path: str | Path, error: Exception) -> ModelError:
+    return ModelError(f"Expected a network that plain Keras can open; {str(path)!r} is none: {error}")
 
 
 def with_features(network: "keras.Model") -> "keras.Model":
