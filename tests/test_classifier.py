@@ -99,6 +99,52 @@ def test_more_class_names_than_the_network_has_classes_are_a_model_error(colors)
         Classifier(Channels(), card, colors.folder).predict(ppm(0, 0, 0))
 
 
+# Thresholds
+
+
+def with_threshold(colors, threshold, **card):
+    card = ModelCard(**{"class_names": colors.class_names, "preprocess": colors.preprocess, **card})
+    return Classifier(Channels(), card, colors.folder, threshold=threshold)
+
+
+def test_a_picture_below_the_threshold_is_unknown_with_its_probabilities_as_they_are(colors):
+    sure = float(colors.predict(ppm(100, 0, 200)).probability)
+    picture = ppm(100, 0, 200)
+
+    below, at = with_threshold(colors, sure + 1e-6).predict(picture), with_threshold(colors, sure).predict(picture)
+
+    assert (below.label, at.label) == ("unknown", "blue")
+    assert below.probabilities.tolist() == at.probabilities.tolist()
+    assert below.top(1) == at.top(1) == [("blue", sure)]
+    assert labels(with_threshold(colors, sure + 1e-6).predict_many([picture, b"", ppm(0, 0, 255)])) == [
+        *("unknown", None, "blue"),
+    ]
+
+
+def test_the_cards_threshold_is_taken_where_it_is_asked_for(colors):
+    assert with_threshold(colors, "card", thresholds={"unknown": 0.7}).threshold == 0.7
+    assert with_threshold(colors, None, thresholds={"unknown": 0.7}).threshold is None
+    with pytest.raises(UsageError, match=r"it has none\. Choose one: --threshold"):
+        with_threshold(colors, "card")
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan"), "0.5"])
+def test_a_threshold_that_is_no_fraction_is_wrong_usage(colors, threshold):
+    with pytest.raises(UsageError, match="Expected a threshold from 0 to 1"):
+        with_threshold(colors, threshold)
+
+
+def test_a_class_called_unknown_is_not_mixed_up_with_the_answer(colors):
+    names = ("red", "unknown", "blue")
+    assert with_threshold(colors, None, class_names=names).labels == names
+    with pytest.raises(UsageError, match="this model has such a class"):
+        with_threshold(colors, 0.5, class_names=names)
+
+
+def test_what_a_label_can_be_is_listed(colors):
+    assert with_threshold(colors, 0.5).labels == ("red", "green", "blue", "unknown")
+
+
 # Many pictures
 
 

@@ -1,14 +1,11 @@
 """`Classifier`: a finished network with its recipe, class names and calibration, ready to predict."""
 
-import itertools
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -22,10 +19,16 @@ from opsin.images.reading import read_images
 from opsin.model_folder import Artefact, ModelCard, exported_folder, find_model_folder
 from opsin.names import CARD
 from opsin.runtimes import ENGINES, IN_THE_MODEL, INT8, RUNTIMES, is_installed
+from opsin.runtimes.ahead import run_ahead
 from opsin.runtimes.base import Outputs, Runtime
 
 Source = str | os.PathLike | bytes | Image.Image | np.ndarray
 """A picture: its file's path or content, a Pillow image, or its pixels, uint8 (H, W, 3), RGB, 0 to 255."""
+
+UNKNOWN = "unknown"
+"""The label of a picture of which the classifier is not sure enough; its name in a card's `thresholds`, too."""
+FROM_CARD = "card"
+"""The threshold that stands in the model's card."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,20 +39,24 @@ class Prediction:
         path: the picture's file; None if it came as bytes, as an image or as pixels.
         probabilities: float64 (k,), calibrated, from 0 to 1, summing to 1.
         class_names: the k names.
+        threshold: how probable the best class must be to be the answer; None: it always is.
     """
 
     path: str | None
     probabilities: np.ndarray
     class_names: tuple[str, ...]
+    threshold: float | None = None
 
     @property
     def label(self) -> str:
-        """The most probable class."""
+        """The most probable class; `UNKNOWN` if it is less probable than the threshold."""
+        if self.threshold is not None and self.probability < self.threshold:
+            return UNKNOWN
         return self.class_names[int(self.probabilities.argmax())]
 
     @property
     def probability(self) -> float:
-        """The probability of `label`."""
+        """The probability of the most probable class."""
         return float(self.probabilities.max())
 
     def __str__(self) -> str:
@@ -70,17 +77,37 @@ class Classifier:
         folder: the model folder it was read from.
         flips: whether each picture is seen mirrored left-right as well, and the two answers are averaged: a little
             better where left and right mean nothing, at twice the time.
+        threshold: a picture whose best class is less probable gets the label `UNKNOWN`, a fraction from 0 to 1;
+            `FROM_CARD`: the one that the card has; None: the best class is always the answer.
+
+    Raises:
+        UsageError: the threshold is none of these, or cannot be used with this model.
     """
 
-    def __init__(self, runtime: Runtime, card: ModelCard, folder: Path, *, flips: bool = False):
+    def __init__(
+        self,
+        runtime: Runtime,
+        card: ModelCard,
+        folder: Path,
+        *,
+        flips: bool = False,
+        threshold: float | str | None = None,
+    ):
         self.runtime = runtime
         self.card = card
         self.folder = folder
         self.flips = flips
+        self.threshold = None if threshold is None else _check_threshold(threshold, card)
 
     @classmethod
     def open(
-        cls, path: str | Path, runtime: str | None = None, *, threads: int | None = None, flips: bool = False
+        cls,
+        path: str | Path,
+        runtime: str | None = None,
+        *,
+        threads: int | None = None,
+        flips: bool = False,
+        threshold: float | str | None = None,
     ) -> "Classifier":
         """Open a run folder, a model folder or an export; through LiteRT this loads no TensorFlow.
 
@@ -91,9 +118,11 @@ class Classifier:
                 if the folder is one, else what `opsin benchmark` found fastest on this machine, else `"litert"`.
             threads: how many threads the runtime may use; None for all cores of this process.
             flips: average the answers to each picture and to its mirror image.
+            threshold: call a picture `UNKNOWN` whose best class is less probable, from 0 to 1; `FROM_CARD`: the
+                threshold that the card has.
 
         Raises:
-            UsageError: there is nothing at the path, no such runtime or export, or less than one thread.
+            UsageError: there is nothing at the path, no such runtime, export or threshold, or less than one thread.
             ModelError: the folder is no model, or a file in it is missing or altered.
             MissingPackageError: the runtime is not installed.
         """
@@ -106,12 +135,17 @@ class Classifier:
         engine = runtime if card.artefact is None else card.artefact.format
         network = resolve(RUNTIMES[engine or "litert"])(folder, card, threads)
         _require_same_shape(network, card, folder)
-        return cls(network, card, folder, flips=flips)
+        return cls(network, card, folder, flips=flips, threshold=threshold)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The k class names, in the order of the probabilities."""
         return self.card.class_names
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that a prediction's label can be: the class names, and `UNKNOWN` where there is a threshold."""
+        return self.class_names if self.threshold is None else (*self.class_names, UNKNOWN)
 
     @property
     def preprocess(self) -> Preprocess:
@@ -163,7 +197,7 @@ class Classifier:
         """
         image = self.preprocess.read(source)
         logits = self.run(image[None]).logits
-        return Prediction(_path(source), self.probabilities(logits)[0], self.class_names)
+        return Prediction(_path(source), self.probabilities(logits)[0], self.class_names, self.threshold)
 
     def predict_many(self, sources: Iterable[Source], *, batch_size: int = 16) -> Iterator[Prediction | PictureError]:
         """Predict any number of pictures, in order, with bounded memory.
@@ -195,7 +229,7 @@ class Classifier:
                 if isinstance(image, PictureError):
                     yield image
                 else:
-                    yield Prediction(path, next(probabilities), self.class_names)
+                    yield Prediction(path, next(probabilities), self.class_names, self.threshold)
 
     def save(self, folder: str | Path) -> Path:
         """Copy the model folder to another place, which must be empty or not exist.
@@ -214,6 +248,24 @@ class Classifier:
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, copy)
         return folder
+
+
+def _check_threshold(threshold: float | str, card: ModelCard) -> float:
+    if UNKNOWN in card.class_names:
+        raise UsageError(
+            f"Expected no class called {UNKNOWN!r} with a threshold, which gives that label to pictures that it is not "
+            "sure of; this model has such a class. Leave the threshold out, or train with another name for the class."
+        )
+    if threshold == FROM_CARD:
+        threshold = card.thresholds.get(UNKNOWN)
+        if threshold is None:
+            raise UsageError(
+                f"Expected a threshold for {UNKNOWN!r} in the model's {CARD}; it has none. Choose one: --threshold "
+                "0.5, say, or in Python threshold=0.5."
+            )
+    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise UsageError(f"Expected a threshold from 0 to 1, or {FROM_CARD!r}; received {threshold!r}.")
+    return float(threshold)
 
 
 def _choose_engine(folder: Path, card: ModelCard, runtime: str | None) -> tuple[Path, ModelCard]:
@@ -287,47 +339,6 @@ def _require_same_shape(runtime: Runtime, card: ModelCard, folder: Path) -> None
             f"{card.preprocess.shape}, the network takes {runtime.input_shape}. Copy the model folder again from where "
             "it was trained."
         )
-
-
-Batch = list["np.ndarray | PictureError"]
-Given = TypeVar("Given")
-"""What a network gives for a batch."""
-
-
-def run_ahead(
-    run: Callable[[np.ndarray], Given], items: Iterable["np.ndarray | PictureError"], batch_size: int
-) -> Iterator[tuple[Batch, Given | None]]:
-    """Run images in batches, each while the next batch is being gathered.
-
-    Args:
-        run: runs uint8 (N, h, w, c).
-        items: preprocessed images, uint8 (h, w, c), with errors among them.
-        batch_size: how many items make a batch.
-
-    Yields:
-        Each batch, and the outputs for those of its items that are images (None if none is).
-    """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        ahead = None
-        for batch in _batches(items, batch_size):
-            images = [item for item in batch if not isinstance(item, PictureError)]
-            job = batch, pool.submit(run, np.stack(images)) if images else None
-            if ahead is not None:
-                yield _finished(ahead)
-            ahead = job
-        if ahead is not None:
-            yield _finished(ahead)
-
-
-def _finished(job: tuple) -> tuple:
-    batch, future = job
-    return batch, None if future is None else future.result()
-
-
-def _batches(items: Iterable, size: int) -> Iterator[list]:
-    items = iter(items)
-    while batch := list(itertools.islice(items, size)):
-        yield batch
 
 
 def _path(source: Source) -> str | None:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,7 +31,7 @@ def in_shell(line: str, *arguments: object) -> subprocess.CompletedProcess:
     [
         ("embed", "embed [OPTIONS] MODEL_OR_BACKBONE DATA"),
         ("evaluate", "evaluate [OPTIONS] MODEL DATA"),
-        ("predict", "predict [OPTIONS] MODEL SOURCE..."),
+        ("predict", "predict [OPTIONS] MODEL [SOURCE]..."),
         ("similar", "similar [OPTIONS] INDEX PICTURE..."),
         ("summary", "summary [OPTIONS] NAME"),
         ("train", "train [OPTIONS] DATA"),
@@ -61,11 +62,12 @@ def test_debug_is_an_option_before_two_dashes_and_a_path_after():
     ],
 )
 def test_what_the_system_refuses_is_one_message(opsin, monkeypatch, error, code, words):
-    def fail(sources):
+    def fail(sources, **options):
         raise error
 
-    monkeypatch.setattr("opsin.classifier.Classifier.open", lambda model, runtime, **options: None)
-    monkeypatch.setattr(predicting, "_Search", fail)
+    classifier = SimpleNamespace(class_names=("cat", "dog"), labels=("cat", "dog"))
+    monkeypatch.setattr("opsin.classifier.Classifier.open", lambda model, runtime, **options: classifier)
+    monkeypatch.setattr(predicting, "Search", fail)
 
     answer = opsin("predict", "RUN", "cat.jpg")
 

@@ -1,51 +1,59 @@
 """`opsin predict`: pictures in, class names out."""
 
-import csv
-import glob
-import itertools
-import json
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from opsin.catalog import choose, resolve
-from opsin.cli.account import left_out, one_line
-from opsin.errors import DataError, ExitCode, PictureError, UsageError
+from opsin.cli.answers import FORMATS, SUFFIXES, Output, choose_format, seen_elsewhere, writing
+from opsin.cli.sources import Search
+from opsin.errors import ExitCode, PictureError, UsageError
 from opsin.runtimes import ENGINES
 
 if TYPE_CHECKING:
-    from opsin.classifier import Prediction
-    from opsin.data.walk import Skipped
-
-    Answer = Prediction | PictureError
+    from opsin.classifier import Classifier
+    from opsin.cli.answers import Answer
+    from opsin.cli.copies import Copies
+    from opsin.cli.watching import Watch
 
 EXAMPLES = (
     "opsin predict RUN cat.jpg",
-    "opsin predict RUN photos/ --format csv > answers.csv",
+    "opsin predict RUN photos/ --out answers.csv --resume",
+    "opsin predict RUN photos/ --threshold 0.8 --copy-to sorted/",
+    "opsin predict RUN --watch inbox/ --format jsonl",
     "find . -name '*.png' | opsin predict RUN - --format jsonl",
 )
-
-STDIN = "-"
-
-FORMATS = {
-    "table": "opsin.cli.predict:_write_table",
-    "jsonl": "opsin.cli.predict:_write_jsonl",
-    "csv": "opsin.cli.predict:_write_csv",
-}
 
 
 def predict(
     model: Path = typer.Argument(metavar="MODEL", help="A run folder, a model folder or an export."),
     sources: list[str] = typer.Argument(
-        metavar="SOURCE", help="Pictures, folders, glob patterns; - reads paths from stdin, one a line."
+        None,
+        metavar="SOURCE",
+        help="Pictures, folders, glob patterns; - reads paths from stdin, one a line; with --allow-url addresses.",
+        show_default=False,
     ),
     top: int = typer.Option(3, min=1, help="How many classes to name for each picture."),
-    format: str = typer.Option("table", help=f"How to print the answers: {', '.join(FORMATS)}."),
+    format: str | None = typer.Option(
+        None, help=f"How to write the answers: {', '.join(FORMATS)} (default: as --out ends, else table)."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document, a list."),
+    out: Path | None = typer.Option(
+        None, help=f"The file to write the answers to: {', '.join(SUFFIXES)}; parquet needs opsin\\[parquet]."
+    ),
+    resume: bool = typer.Option(False, "--resume", help="Go on with --out: what it holds is not predicted again."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace what stands at --out."),
+    copy_to: Path | None = typer.Option(
+        None, help="Copy each picture into a folder of its class in here; nothing is moved or overwritten."
+    ),
+    threshold: float | None = typer.Option(
+        None, help="Call a picture unknown whose best class is less probable than this, from 0 to 1."
+    ),
+    unknown: bool = typer.Option(False, "--unknown", help="The same, with the threshold that the model has."),
+    watch: Path | None = typer.Option(None, help="A folder: go on with the pictures that come into it, until Ctrl-C."),
+    allow_url: bool = typer.Option(False, "--allow-url", help="Fetch pictures whose http or https address is given."),
     batch_size: int = typer.Option(16, min=1, help="How many pictures the network sees at once."),
     runtime: str | None = typer.Option(
         None, help=f"What runs the network: {', '.join(ENGINES)}; those beyond litert and keras need its export."
@@ -57,139 +65,89 @@ def predict(
     """Predict the class of pictures.
 
     A picture that cannot be read is an error of its own: the rest go on, and the exit code is 3.
+
+    Ctrl-C leaves the answers so far; with --out they can be gone on with.
     """
     from opsin.classifier import Classifier
+    from opsin.cli.answers_kept import Kept, read_kept, take_place
 
-    write = _writer(format, as_json)
-    classifier = Classifier.open(model, runtime, flips=flips)
-    search = _Search(sources)
-    answers = classifier.predict_many(search.pictures(), batch_size=batch_size)
-    failed = write(answers, min(top, len(classifier.class_names)))
+    _require_sensible(sources, as_json=as_json, copy_to=copy_to, watch=watch, allow_url=allow_url)
+    format = choose_format(format, as_json, out)
+    is_kept = take_place(out, format, resume=resume, overwrite=overwrite)
+    classifier = Classifier.open(model, runtime, flips=flips, threshold=_threshold(threshold, unknown))
+    top = min(top, len(classifier.class_names))
+    kept = read_kept(out, format, top, classifier.labels) if is_kept else Kept()
+    search = Search(sources or [], allow_url=allow_url, done=kept.paths)
+    watched = None if watch is None else _watched(watch, kept.paths if resume else None)
+    copies = None if copy_to is None else _copies(copy_to, classifier, search, watch)
+    groups = _groups(search, watched)
+    answers = (answer for group in groups for answer in classifier.predict_many(group, batch_size=batch_size))
+    total = search.total if watch is None else None
+    failed, count = _write(answers, Output(format, out, top, kept.end), copies, total)
     for line in search.left_out():
         print(line, file=sys.stderr)
-    if failed or search.lost:
+    if failed and format == "table":
+        print(f"{failed} of {count} pictures could not be read.", file=sys.stderr)
+    if failed or kept.failed or search.lost:
         raise typer.Exit(ExitCode.UNUSABLE)
 
 
-def _writer(format: str, as_json: bool) -> Callable[[Iterable, int], int]:
-    writer = resolve(FORMATS[choose("format", format, FORMATS)])
-    if not as_json:
-        return writer
-    if writer is not _write_table:
-        raise UsageError(f"Expected --json or --format; received both, --format {format}. Leave one of them out.")
-    return _write_json
+def _require_sensible(
+    sources: list[str] | None, *, as_json: bool, copy_to: Path | None, watch: Path | None, allow_url: bool
+) -> None:
+    if not sources and watch is None:
+        raise UsageError("Expected pictures to predict, or --watch DIR; received neither. Add one.")
+    if as_json and watch is not None:
+        raise UsageError("Expected --format with --watch, which never ends; received --json. Use --format jsonl.")
+    if allow_url and copy_to is not None:
+        raise UsageError("Expected files for --copy-to; received --allow-url with it. Leave one of them out.")
 
 
-class _Search:
-    """The pictures that files, folders, patterns and stdin name, with an account of what is left out.
+def _threshold(threshold: float | None, unknown: bool) -> float | str | None:
+    from opsin.classifier import FROM_CARD
 
-    Raises:
-        UsageError: a source names nothing.
-    """
-
-    def __init__(self, sources: list[str]):
-        self.sources = sources
-        self.found = [path for source in sources for path in _named(source)]
-        self.skipped: dict[str, list[Skipped]] = {}
-
-    def pictures(self) -> Iterator[str]:
-        """Return the pictures' paths, in the order of the sources.
-
-        Raises:
-            DataError: there is none at all.
-        """
-        paths = itertools.chain.from_iterable(map(self._pictures, self.found))
-        first = next(paths, None)
-        if first is None:
-            places = ", ".join("stdin" if source == STDIN else repr(source) for source in self.sources)
-            raise DataError(" ".join([f"Expected pictures to predict; found none in {places}.", *self.left_out()]))
-        return itertools.chain([first], paths)
-
-    @property
-    def lost(self) -> bool:
-        """Whether something that was meant could not be read."""
-        return any(one.lost for skipped in self.skipped.values() for one in skipped)
-
-    def left_out(self) -> Iterator[str]:
-        """Yield what was left out of folders so far, one line a folder, and each loss by its name."""
-        for folder, skipped in self.skipped.items():
-            yield from left_out(folder, skipped)
-
-    def _pictures(self, path: str | None) -> Iterator[str]:
-        if path is None:
-            # Of a line that was written on Windows, the end has two characters.
-            lines = (line.removesuffix("\n").removesuffix("\r") for line in sys.stdin)
-            yield from (line for line in lines if line.strip())
-        elif os.path.isdir(path):
-            # Not at the top: help would wait for NumPy and Pillow.
-            from opsin.data.walk import Walk
-
-            walk = Walk(Path(path), patient=True)
-            self.skipped[path] = walk.skipped
-            yield from map(str, walk.pictures(walk.root, frozenset()))
-        else:
-            yield path
+    if unknown and threshold is not None:
+        raise UsageError(f"Expected --unknown or --threshold; received both, --threshold {threshold}. Leave one out.")
+    return FROM_CARD if unknown else threshold
 
 
-def _named(source: str) -> list[str | None]:
-    """Return the files and folders that one source names; None stands for stdin.
+def _watched(folder: Path, done: frozenset[str] | None) -> "Watch":
+    from opsin.cli.watching import Watch
 
-    Raises:
-        UsageError: it names nothing.
-    """
-    if source == STDIN:
-        return [None]
-    found = [source] if os.path.lexists(source) else sorted(glob.glob(source, recursive=True))
-    if not found:
-        raise UsageError(f"Expected a picture, a folder or a pattern; nothing is there at {source!r}. Check the path.")
-    return found
+    return Watch(folder, done=done)
 
 
-def _document(answer: "Answer", top: int) -> dict:
-    if isinstance(answer, PictureError):
-        return {"path": answer.path, "error": answer.reason}
-    best = [{"label": label, "probability": round(probability, 6)} for label, probability in answer.top(top)]
-    return {"path": answer.path, **best[0], "top": best}
+def _copies(folder: Path, classifier: "Classifier", search: Search, watch: Path | None) -> "Copies":
+    from opsin.cli.copies import Copies
+
+    return Copies(folder, classifier.labels, [*search.folders, *([] if watch is None else [str(watch)])])
 
 
-def _write_jsonl(answers: Iterable["Answer"], top: int) -> int:
-    failed = 0
-    for answer in answers:
-        document = _document(answer, top)
-        failed += "error" in document
-        print(json.dumps(document))
-    return failed
+def _groups(search: Search, watched: "Watch | None") -> Iterator[Iterable]:
+    """Return the pictures, a group at a time: a group's answers are there before the next is waited for."""
+    # Drawn here and not later: if there is no picture, no file shall be made.
+    first = [search.pictures()] if search.found else []
+
+    def groups() -> Iterator[Iterable]:
+        yield from first
+        if watched is not None:
+            yield from watched.arrivals()
+
+    return groups()
 
 
-def _write_json(answers: Iterable["Answer"], top: int) -> int:
-    documents = [_document(answer, top) for answer in answers]
-    print(json.dumps(documents, indent=2))
-    return sum("error" in document for document in documents)
+def _write(answers: Iterable["Answer"], output: Output, copies: "Copies | None", total: int | None) -> tuple[int, int]:
+    """Write all answers, and return how many are errors, of how many."""
+    from opsin.cli.bars import progress_bar
 
-
-def _write_csv(answers: Iterable["Answer"], top: int) -> int:
-    failed = 0
-    writer = csv.writer(sys.stdout, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    more = [f"{what}_{rank}" for rank in range(2, top + 1) for what in ("label", "probability")]
-    writer.writerow(["path", "label", "probability", *more, "error"])
-    for answer in answers:
-        document = _document(answer, top)
-        failed += "error" in document
-        cells = [value for one in document.get("top", []) for value in one.values()]
-        writer.writerow([answer.path, *(cells or [""] * 2 * top), document.get("error", "")])
-    return failed
-
-
-def _write_table(answers: Iterable["Answer"], top: int) -> int:
-    failed = total = 0
-    for answer in answers:
-        total += 1
-        if isinstance(answer, PictureError):
-            failed += 1
-            print(f"{one_line(answer.path)}  error: {one_line(answer.reason)}", file=sys.stderr)
-        else:
-            best = ", ".join(f"{one_line(label)} {probability:.1%}" for label, probability in answer.top(top))
-            print(f"{one_line(answer.path)}  {best}")
-    if failed:
-        print(f"{failed} of {total} pictures could not be read.", file=sys.stderr)
-    return failed
+    failed = count = 0
+    with progress_bar("predicting", wanted=seen_elsewhere(output)) as advance, writing(output) as write:
+        for answer in answers:
+            count += 1
+            if isinstance(answer, PictureError):
+                failed += 1
+            elif copies is not None:
+                copies.add(answer)
+            write(answer)
+            advance(count, total)
+    return failed, count
