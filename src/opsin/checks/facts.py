@@ -9,13 +9,18 @@ from PIL import ExifTags, Image
 
 from opsin.data.fingerprints import THUMBNAIL
 from opsin.errors import PictureError
-from opsin.images.decode import Picture, open_header, open_picture
+from opsin.images.decode import Picture, open_header, open_picture, take_opened
 
 VERSION = 1
 """Of what is noted down; another version's notes are made again."""
 
 SIDE = 128
 """The longer side, in pixels, at which a picture's quality is judged."""
+
+_LEAST_SIZE = (2 * SIDE, 2 * SIDE)
+"""Twice the size: a JPEG that is decoded just as large as needed is a little less sharp."""
+
+_OF_ONE_FRAME = ("JPEG", "BMP", "PPM")
 
 _BORDER = 0.06
 """How wide the border is whose colour is noted down, as a fraction of a side."""
@@ -90,8 +95,9 @@ def look(content: bytes) -> Facts:
     try:
         with open_header(content) as (name, image):
             header = _header(name, image)
-        # Twice the size: a JPEG decoded just as large as needed is a little less sharp.
-        picture = open_picture(content, least_size=(2 * SIDE, 2 * SIDE))
+            picture = take_opened(name, image, least_size=_LEAST_SIZE) if name in _OF_ONE_FRAME else None
+        # Counting frames has moved the others on.
+        picture = picture or open_picture(content, least_size=_LEAST_SIZE)
     except PictureError as error:
         return Facts(digest, len(content), error=error.reason)
     if header["orientation"] in (5, 6, 7, 8):

@@ -110,6 +110,7 @@ def check_dataset(
     features: np.ndarray | None = None,
     codes: Iterable[str] | None = None,
     cache: Path | None = None,
+    processes: int = 1,
     progress: Progress = lambda done, total: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> CheckReport:
@@ -121,6 +122,7 @@ def check_dataset(
         features: float (n, d), what a model sees in each picture, for what depends on it; None for none.
         codes: which checks, keys of `opsin.checks.CHECKS`; None for all.
         cache: the cache folder, where what was seen is remembered; None for the user's.
+        processes: how many read at once, where there are many pictures; see `survey`.
         progress: is called with the number of pictures looked at and the number of all.
         say: is called with a line on each check.
 
@@ -131,7 +133,7 @@ def check_dataset(
         >>> check_dataset(ImageDataset.open("photos"))  # doctest: +SKIP
     """
     codes = [choose("check", code, CHECKS) for code in codes] if codes is not None else list(CHECKS)
-    found = survey(dataset, preprocess=preprocess, cache=cache, progress=progress)
+    found = survey(dataset, preprocess=preprocess, cache=cache, processes=processes, progress=progress)
     found = Survey(dataset, found.facts, preprocess, features)
     outcomes = []
     for code in CHECKS:

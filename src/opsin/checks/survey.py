@@ -1,9 +1,10 @@
 """A survey: what every picture of a data set is like, read once, in threads."""
 
 import functools
+import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from opsin.images.preprocess import Preprocess
 from opsin.images.reading import usable_cores
 
 CHUNK = 64
-"""Pictures that are handed to a thread at once."""
+"""Pictures that are handed out at once."""
+
+WORTH_PROCESSES = 2000
+"""Pictures from which starting processes pays."""
 
 Progress = Callable[[int, int], None]
 
@@ -87,6 +91,7 @@ def survey(
     *,
     preprocess: Preprocess | None = None,
     cache: Path | None = None,
+    processes: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> Survey:
     """Look at every picture of a data set; those that were seen before and are as they were are not read again.
@@ -95,6 +100,8 @@ def survey(
         dataset: the pictures.
         preprocess: the recipe that training will use, for what depends on it.
         cache: the cache folder; None for the user's.
+        processes: how many read at once, where there are many pictures. More than 1 need a program that may be started
+            again, as Python's `multiprocessing` says.
         progress: is called with the number of pictures done and the number of all.
     """
     stamps = [_stamp(path) for path in dataset.paths]
@@ -105,7 +112,7 @@ def survey(
         stamp_of = dict(zip(dataset.paths, stamps, strict=True))
         done = len(dataset) - len(missing)
         progress(done, len(dataset))
-        for chunk, facts in _look_at(missing):
+        for chunk, facts in _look_at(missing, processes):
             found.update(zip(chunk, facts, strict=True))
             memory.remember(
                 (stamp_of[path], one) for path, one in zip(chunk, facts, strict=True) if stamp_of[path] and one.digest
@@ -123,22 +130,33 @@ def _stamp(path: str) -> Stamp | None:
     return path, status.st_size, status.st_mtime_ns
 
 
-def _look_at(paths: Sequence[str]) -> Iterator[tuple[list[str], list[Facts]]]:
+def _look_at(paths: Sequence[str], processes: int) -> Iterator[tuple[list[str], list[Facts]]]:
     """Yield chunks of paths and their facts, in order, a bounded number ahead."""
     chunks = [list(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK)]
-    threads = usable_cores()
     pending: deque[tuple[list[str], Future]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="opsin-check")
+    pool, workers = _pool(len(paths), processes)
     try:
         for chunk in chunks:
-            pending.append((chunk, pool.submit(lambda chunk=chunk: [_look_at_file(path) for path in chunk])))
-            if len(pending) > 2 * threads:
+            pending.append((chunk, pool.submit(_look_at_files, chunk)))
+            if len(pending) > 2 * workers:
                 first, future = pending.popleft()
                 yield first, future.result()
         for first, future in pending:
             yield first, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _pool(count: int, processes: int) -> tuple[Executor, int]:
+    """Return what reads, and how many at once: tiny pictures keep Python busier than the decoder, threads do not help."""
+    if processes > 1 and count >= WORTH_PROCESSES:
+        # A forked process would inherit the locks of threads that are not there.
+        return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")), processes
+    return ThreadPoolExecutor(usable_cores(), thread_name_prefix="opsin-check"), usable_cores()
+
+
+def _look_at_files(paths: list[str]) -> list[Facts]:
+    return [_look_at_file(path) for path in paths]
 
 
 def _look_at_file(path: str) -> Facts:

@@ -53,11 +53,19 @@ def check(
     from opsin.checks.run import check_dataset
     from opsin.cli.bars import progress_bar
     from opsin.data.dataset import ImageDataset
+    from opsin.images.reading import usable_cores
 
     dataset = ImageDataset.open(data, patient=True)
     recipe, features = _by_model(model, dataset) if model is not None else (_recipe(image_size, fit), None)
     with progress_bar("looking") as advance:
-        report = check_dataset(dataset, preprocess=recipe, features=features, codes=only or None, progress=advance)
+        report = check_dataset(
+            dataset,
+            preprocess=recipe,
+            features=features,
+            codes=only or None,
+            processes=usable_cores(),
+            progress=advance,
+        )
     print(report.to_json() if as_json else _text(report))
     if html is not None:
         report.save_html(html)

@@ -279,7 +279,18 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def _read(stream: BinaryIO, least_size: tuple[int, int] | None, background: Colour, max_pixels: int) -> Picture:
-    name, image = _open_header(stream, max_pixels)
+    return take_opened(*_open_header(stream, max_pixels), least_size=least_size, background=background)
+
+
+def take_opened(
+    name: str,
+    image: Image.Image,
+    *,
+    least_size: tuple[int, int] | None = None,
+    background: Colour = WHITE,
+    max_pixels: int = MAX_PIXELS,
+) -> Picture:
+    """Decode what `open_header` has opened, of which no other frame was looked at; raises as reading does."""
     with _saying_why(name, max_pixels):
         covered = _shrink(image, least_size) if least_size and name == "JPEG" else None
         return _stand_up(image, covered, background)
