@@ -14,6 +14,7 @@ from opsin.atomic import replacing
 from opsin.catalog import choose, resolve
 from opsin.engines import recall_engine
 from opsin.errors import ModelError, PictureError, UsageError
+from opsin.images.link import Link
 from opsin.images.preprocess import Preprocess
 from opsin.images.reading import read_images
 from opsin.model_folder import Artefact, ModelCard, exported_folder, find_model_folder
@@ -22,8 +23,8 @@ from opsin.runtimes import ENGINES, IN_THE_MODEL, INT8, RUNTIMES, is_installed
 from opsin.runtimes.ahead import run_ahead
 from opsin.runtimes.base import Outputs, Runtime
 
-Source = str | os.PathLike | bytes | Image.Image | np.ndarray
-"""A picture: its file's path or content, a Pillow image, or its pixels, uint8 (H, W, 3), RGB, 0 to 255."""
+Source = str | os.PathLike | bytes | Link | Image.Image | np.ndarray
+"""A picture: its file's path or content, its link, a Pillow image, or its pixels, uint8 (H, W, 3), RGB, 0 to 255."""
 
 UNKNOWN = "unknown"
 """The label of a picture of which the classifier is not sure enough; its name in a card's `thresholds`, too."""
@@ -36,7 +37,7 @@ class Prediction:
     """What a classifier says of one picture.
 
     Args:
-        path: the picture's file; None if it came as bytes, as an image or as pixels.
+        path: the picture's file or address; None if it came as bytes, as an image or as pixels.
         probabilities: float64 (k,), calibrated, from 0 to 1, summing to 1.
         class_names: the k names.
         threshold: how probable the best class must be to be the answer; None: it always is.
@@ -189,7 +190,7 @@ class Classifier:
         """Predict one picture.
 
         Args:
-            source: a path, a file's bytes, a Pillow image, or an array: uint8 (H, W, 3), RGB, 0 to 255.
+            source: a path, a file's bytes, a `Link` on the web, a Pillow image, or an array: uint8 (H, W, 3), RGB, 0 to 255.
 
         Raises:
             PictureError: it cannot be read.
@@ -342,6 +343,8 @@ def _require_same_shape(runtime: Runtime, card: ModelCard, folder: Path) -> None
 
 
 def _path(source: Source) -> str | None:
+    if isinstance(source, Link):
+        return source.url
     return os.fspath(source) if isinstance(source, str | os.PathLike) else None
 
 

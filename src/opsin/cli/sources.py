@@ -13,7 +13,7 @@ from opsin.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from opsin.data.walk import Skipped
-    from opsin.images.download import Link
+    from opsin.images.link import Link
 
     Source = str | Link
 
@@ -77,7 +77,7 @@ class Search:
         if not is_address(path):
             return path
         self._require_allowed(path)
-        from opsin.images.download import Link
+        from opsin.images.link import Link
 
         return Link(path)
 

@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from opsin.catalog import choose
-from opsin.errors import ModelError, UsageError
+from opsin.errors import ModelError, PictureError, UsageError
 from opsin.images.color import COLORS, convert_color
 from opsin.images.decode import WHITE, Colour, Picture, Region, Source, as_image, open_picture, take_pillow
+from opsin.images.link import Link
 
 MAX_SIDE = 8192
 DRAFT_TOLERANCE = 1.0
@@ -109,12 +110,12 @@ class Preprocess:
         picture = Image.fromarray(as_image(image, background=self.background))
         return self._fit(Picture(picture, (0, 0, *picture.size)))
 
-    def read(self, source: Source | Image.Image | np.ndarray) -> np.ndarray:
+    def read(self, source: Source | Link | Image.Image | np.ndarray) -> np.ndarray:
         """Decode a picture and fit it: the one road from a picture to a network's input.
 
         Args:
-            source: the file's path, or its content; a Pillow image, which is put upright as its file would be; or
-                pixels, uint8 (H, W, 3), RGB, 0 to 255, or another array that `as_image` takes.
+            source: the file's path, or its content; its `Link` on the web; a Pillow image, which is put upright as
+                its file would be; or pixels, uint8 (H, W, 3), RGB, 0 to 255, or another array that `as_image` takes.
 
         Returns:
             uint8 (h, w, c), 0 to 255, in the recipe's colour space.
@@ -123,6 +124,8 @@ class Preprocess:
             PictureError: it cannot be read.
             UsageError: it is none of these.
         """
+        if isinstance(source, Link):
+            return self._read_link(source)
         if isinstance(source, Image.Image):
             return self._fit(take_pillow(source, background=self.background))
         if not isinstance(source, str | os.PathLike | bytes):
@@ -169,6 +172,12 @@ class Preprocess:
             )
         background = values["background"]
         return cls(**{**values, "background": tuple(background) if isinstance(background, list) else background})
+
+    def _read_link(self, link: Link) -> np.ndarray:
+        try:
+            return self.read(link.fetch())
+        except PictureError as error:
+            raise PictureError(error.reason, link.url) from error.__cause__
 
     def _fit(self, picture: Picture) -> np.ndarray:
         image, region = picture

@@ -14,13 +14,14 @@ from PIL import Image
 
 from opsin.errors import PictureError
 from opsin.images.decode import Source
+from opsin.images.link import Link
 from opsin.images.preprocess import Preprocess
 
 Reading = np.ndarray | PictureError
 
 
 def read_images(
-    sources: Iterable[Source | Image.Image | np.ndarray],
+    sources: Iterable[Source | Link | Image.Image | np.ndarray],
     preprocess: Preprocess,
     *,
     threads: int | None = None,
@@ -96,7 +97,7 @@ def _chunks(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:
         yield chunk
 
 
-def _hold(source: Source | Image.Image | np.ndarray, preprocess: Preprocess) -> "Source | _Held":
+def _hold(source: Source | Link | Image.Image | np.ndarray, preprocess: Preprocess) -> "Source | Link | _Held":
     # What is in memory is read at once: a generator may draw the next frame into the same array, or close the image,
     # before a thread comes to it; and what is read is smaller than what waits to be.
     in_memory = isinstance(source, Image.Image | np.ndarray)
@@ -107,7 +108,7 @@ class _Held(NamedTuple):
     reading: Reading
 
 
-def _read_one(source: "Source | Image.Image | np.ndarray | _Held", preprocess: Preprocess) -> Reading:
+def _read_one(source: "Source | Link | Image.Image | np.ndarray | _Held", preprocess: Preprocess) -> Reading:
     if isinstance(source, _Held):
         return source.reading
     try:
