@@ -53,6 +53,12 @@ class ModelError(OpsinError):
     """A model folder or a network cannot be used as it is."""
 
 
+class GateError(OpsinError):
+    """Something that the user asked for as a condition does not hold."""
+
+    exit_code = ExitCode.GATE_FAILED
+
+
 class ParityError(ModelError):
     """An export does not give the answers of the model that it comes from."""
 

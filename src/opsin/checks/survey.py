@@ -122,6 +122,13 @@ def survey(
     return Survey(dataset, tuple(found[path] for path in dataset.paths), preprocess)
 
 
+def count_unseen(dataset: ImageDataset, cache: Path | None = None) -> int:
+    """Return how many pictures `survey` would have to read."""
+    stamps = [_stamp(path) for path in dataset.paths]
+    with Memory(cache) as memory:
+        return len(dataset) - len(memory.recall([stamp for stamp in stamps if stamp is not None]))
+
+
 def _stamp(path: str) -> Stamp | None:
     try:
         status = Path(path).stat()
@@ -148,7 +155,7 @@ def _look_at(paths: Sequence[str], processes: int) -> Iterator[tuple[list[str], 
 
 
 def _pool(count: int, processes: int) -> tuple[Executor, int]:
-    """Return what reads, and how many at once: tiny pictures keep Python busier than the decoder, threads do not help."""
+    """Return what reads, and how many at once: with tiny pictures Python is what is busy, and threads do not help."""
     if processes > 1 and count >= WORTH_PROCESSES:
         # A forked process would inherit the locks of threads that are not there.
         return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")), processes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from opsin.cli.program import program
-from opsin.errors import ExitCode, UsageError
+from opsin.errors import ExitCode, GateError, UsageError
 from opsin.names import CONFIG
 
 if TYPE_CHECKING:
@@ -125,6 +125,12 @@ def train(
     ),
     val: float = typer.Option(0.15, help="Fraction of the pictures for validation.", rich_help_panel=DATA),
     test: float = typer.Option(0.15, help="Fraction of the pictures held out for the report.", rich_help_panel=DATA),
+    skip: str | None = typer.Option(
+        None, help="Leave out what this CSV lists; opsin check --write-list writes one.", rich_help_panel=DATA
+    ),
+    group_by: str | None = typer.Option(
+        None, help="Keep pictures together whose paths match this regular expression alike.", rich_help_panel=DATA
+    ),
     seed: int = typer.Option(
         0, help="The same seed gives the same split and, on one CPU, the same network.", rich_help_panel=DATA
     ),
@@ -135,6 +141,9 @@ def train(
     cache: bool = typer.Option(True, help="Keep decoded pictures for the next run.", rich_help_panel=DATA),
     cache_limit_gb: float = typer.Option(
         20.0, help="Room in GiB for all kept pictures together.", rich_help_panel=DATA
+    ),
+    strict_data: bool = typer.Option(
+        False, "--strict-data", help="Stop if a look at the data gives any warning.", rich_help_panel=DATA
     ),
     config: Path | None = typer.Option(
         None, help="Settings from a TOML file, a run's config.toml say; options given here win."
@@ -151,24 +160,42 @@ def train(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document at the end."),
 ) -> None:
     """Train a network on a folder of pictures, report what it is worth, and save it."""
-    from opsin.data.dataset import ImageDataset
+    from opsin.checks.quick import quick_check
     from opsin.training.train import train as train_classifier
 
     folder = _resumed(out, config) if resume else None
     settings = _settings(context, folder / CONFIG if folder else config)
     if compare_scratch and settings.weights == "none":
         raise UsageError("Expected pretrained weights with --compare-scratch; received --weights none. Leave one out.")
-    dataset = ImageDataset.open(data)
-    splits = dataset.split(settings.val, settings.test, settings.seed)
+    dataset = _opened(data, settings)
+    looked = quick_check(dataset)
+    splits = dataset.split(settings.val, settings.test, settings.seed, together=looked.together)
     if preview_augment is not None:
         _preview(splits.train, settings, preview_augment, as_json)
         return
     folder = folder or _new_folder(out, dataset)
+    for line in looked.lines(data):
+        folder.say(line)
+    if strict_data and not looked.is_clean:
+        raise GateError(
+            f"Expected data without a warning (--strict-data). Look at it: {_command('check', data)}; or leave out "
+            "what it finds with --skip."
+        )
     if splits.note:
         folder.say(splits.note)
     run = train_classifier(splits.train, splits.val, settings, test=splits.test, out=folder)
     compared = _compare(run, splits, folder) if compare_scratch and run.completed else None
     _report(run, data, as_json, compared)
+
+
+def _opened(data: Path, settings: "TrainConfig") -> "ImageDataset":
+    from opsin.data.dataset import ImageDataset
+    from opsin.data.skip_list import read_skip_list
+
+    dataset = ImageDataset.open(data)
+    if settings.skip is not None:
+        dataset = dataset.without(read_skip_list(settings.skip))
+    return dataset if settings.group_by is None else dataset.grouped_by(settings.group_by)
 
 
 def _given(context: typer.Context) -> dict:

@@ -2,16 +2,18 @@
 
 import functools
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from opsin.data.fingerprints import groups_of
 from opsin.data.readers import NO_GROUP, Listing, read_csv, read_folder
 from opsin.data.splits import SPLITS, TEST, TRAIN, VAL, grouped_split, require_fractions, stratified_split
 from opsin.data.walk import Skipped
-from opsin.errors import DataError
+from opsin.errors import DataError, UsageError
 
 
 class ImageDataset:
@@ -149,7 +151,35 @@ class ImageDataset:
             listing, np.array([i for i, entry in enumerate(entries) if entry.path in kept], dtype=np.int64)
         )
 
-    def split(self, val: float = 0.15, test: float = 0.15, seed: int = 0) -> "DatasetSplits":
+    def grouped_by(self, pattern: str) -> "ImageDataset":
+        """Return the data set with groups that the pictures' names tell, for those that have none.
+
+        Args:
+            pattern: a regular expression that is looked for in a picture's path; what its first parentheses match, or
+                else the whole match, names the group: `"(patient[0-9]+)"`.
+
+        Raises:
+            UsageError: it is no regular expression, or it is found in no picture's path.
+        """
+        try:
+            expression = re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f"Expected a regular expression to group by; {pattern!r} is none: {error}.") from error
+        found = [expression.search(entry.path) for entry in self.listing.entries]
+        if not any(found):
+            raise UsageError(
+                f"Expected {pattern!r} to be found in the pictures' paths; it is in none of {len(found):,}, "
+                f"{self.listing.entries[0].path!r} say."
+            )
+        names = ["" if one is None else (one.group(1) if expression.groups else one.group()) or "" for one in found]
+        entries = (
+            replace(entry, group=entry.group or name) for entry, name in zip(self.listing.entries, names, strict=True)
+        )
+        return ImageDataset(replace(self.listing, entries=tuple(entries)), self.rows)
+
+    def split(
+        self, val: float = 0.15, test: float = 0.15, seed: int = 0, *, together: np.ndarray | None = None
+    ) -> "DatasetSplits":
         """Share the pictures out into training, validation and test parts.
 
         Splits that the folders or the CSV give are kept: without a test part their validation part is the one
@@ -160,6 +190,8 @@ class ImageDataset:
             val: fraction from 0 to 1 for validation (of the training part, where splits are given).
             test: fraction from 0 to 1 held out for the report.
             seed: the same seed gives the same split.
+            together: int (n,), pictures of the same number come into the same part as far as it is drawn here: copies
+                of each other, say; None: each stands alone.
 
         Returns:
             An object that unpacks into three data sets: `train, val, test = dataset.split()`.
@@ -173,12 +205,14 @@ class ImageDataset:
         given = np.array(self.given_splits, dtype=object)
         present = {part for part in SPLITS if (given == part).any()}
         if present <= {TRAIN}:
-            return self._parts(self._draw(np.arange(len(self)), val, test, seed))
+            return self._parts(self._draw(np.arange(len(self)), val, test, seed, together))
         if present == {TRAIN, VAL, TEST}:
             return self._parts(given, "The parts train, val and test are used as given.")
-        return self._complete(given, present, val, seed)
+        return self._complete(given, present, val, seed, together)
 
-    def _complete(self, given: np.ndarray, present: set[str], val: float, seed: int) -> "DatasetSplits":
+    def _complete(
+        self, given: np.ndarray, present: set[str], val: float, seed: int, together: np.ndarray | None
+    ) -> "DatasetSplits":
         if TRAIN not in present:
             raise DataError(f"Expected a train split; the data has only {' and '.join(sorted(present))}.")
         parts = given.copy()
@@ -187,17 +221,23 @@ class ImageDataset:
             parts[given == VAL] = TEST
             note = f"The val part is held out for the report; validation ({val:.0%}) is taken from train."
         rows = np.flatnonzero(given == TRAIN)
-        parts[rows] = self._draw(rows, val, 0.0, seed)
+        parts[rows] = self._draw(rows, val, 0.0, seed, together)
         return self._parts(parts, note)
 
-    def _draw(self, positions: np.ndarray, val: float, test: float, seed: int) -> np.ndarray:
+    def _draw(
+        self, positions: np.ndarray, val: float, test: float, seed: int, together: np.ndarray | None
+    ) -> np.ndarray:
+        copies = np.arange(len(self)) if together is None else np.asarray(together)
         groups = [self.groups[i] for i in positions]
+        labels, names = self.labels[positions], [self.names[i] for i in positions]
         if any(group != NO_GROUP for group in groups):
             # A picture without a group is a group of its own.
-            alone = [group or f"\0{self.names[i]}" for group, i in zip(groups, positions, strict=True)]
-            return grouped_split(self.labels[positions], alone, val=val, test=test, seed=seed)
-        names = [self.names[i] for i in positions]
-        return stratified_split(self.labels[positions], names, val=val, test=test, seed=seed)
+            alone = [group or f"\0{name}" for group, name in zip(groups, names, strict=True)]
+            return grouped_split(labels, _joined(alone, copies[positions]), val=val, test=test, seed=seed)
+        parts = stratified_split(labels, names, val=val, test=test, seed=seed)
+        # Copies are few: they go where the first of them is.
+        _, first, which = np.unique(copies[positions], return_index=True, return_inverse=True)
+        return parts[first][which]
 
     def _parts(self, parts: np.ndarray, note: str = "") -> "DatasetSplits":
         return DatasetSplits(*(self.subset(parts == part) for part in SPLITS), note=note)
@@ -215,6 +255,14 @@ class DatasetSplits:
 
     def __iter__(self) -> Iterator[ImageDataset]:
         return iter((self.train, self.val, self.test))
+
+
+def _joined(groups: Sequence[str], copies: np.ndarray) -> list[str]:
+    """Return names of larger groups: where two groups have copies of one picture, they become one."""
+    names, numbers = np.unique(np.array(groups, dtype=object), return_inverse=True)
+    first_of = {}
+    pairs = [(first_of.setdefault(copy, number), number) for copy, number in zip(copies, numbers, strict=True)]
+    return [names[number] for number in groups_of(np.array(pairs), len(names))[numbers]]
 
 
 def require_learnable(dataset: ImageDataset) -> None:

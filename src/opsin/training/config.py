@@ -82,6 +82,9 @@ class TrainConfig:
         plateau_patience: with `reduce-on-plateau`, halve the rate after so many epochs without improvement.
         val: fraction of the pictures for validation.
         test: fraction of the pictures held out for the report.
+        skip: a CSV that lists pictures to leave out, as `opsin check --write-list` writes it; None for none.
+        group_by: a regular expression for the pictures' paths that tells groups, each of which stays in one part; None
+            for the groups that the data itself names.
         seed: the same seed on the same CPU gives the same network, bit for bit.
         precision: arithmetic of training: `auto` is mixed_float16 on a GPU and float32 elsewhere.
         tensorboard: also write TensorBoard logs into the run folder.
@@ -123,6 +126,8 @@ class TrainConfig:
     plateau_patience: int = 5
     val: float = 0.15
     test: float = 0.15
+    skip: str | None = None
+    group_by: str | None = None
     seed: int = 0
     precision: str = AUTO
     tensorboard: bool = False
