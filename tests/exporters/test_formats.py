@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import onnx
 import onnxruntime
@@ -13,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from opsin.classifier import Classifier, softmax
 from opsin.exporters import FORMATS, IN_INT8
+from opsin.exporters.onnx import convert_to_onnx
 from opsin.images.drawing import draw_picture
 
 FLOAT = tuple(FORMATS)
@@ -198,3 +200,23 @@ def test_an_openvino_network_has_one_input_and_one_output_for_any_number_of_pict
     assert {end.element_type for end in (image, probabilities)} == {openvino.Type.f32}
     assert model.get_rt_info(["model_info", "labels"]).astype(str) == "checks discs stripes"
     assert ("FakeQuantize" in {step.get_type_name() for step in model.get_ops()}) is engine.endswith("int8")
+
+
+@pytest.mark.parametrize("groups", [2, 6])
+def test_grouped_convolutions_and_exact_gelu_are_written_as_onnx_has_them(tmp_path, groups):
+    image = keras.Input((9, 8, 6), name="image")
+    x = keras.layers.Conv2D(6, 3, groups=groups, activation=exact_gelu)(image)
+    network = keras.Model(image, keras.layers.Softmax()(keras.layers.GlobalAveragePooling2D()(x)))
+    given = np.random.default_rng(0).normal(size=(4, 9, 8, 6)).astype(np.float32)
+
+    model = convert_to_onnx(network)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    expected = keras.ops.convert_to_numpy(network(given))
+    np.testing.assert_allclose(session.run(None, {"image": given})[0], expected, atol=1e-6)
+    assert {node.op_type for node in model.graph.node} >= {"Conv", "Erf"}
+    assert not tf.config.functions_run_eagerly()
+
+
+def exact_gelu(x):
+    return keras.activations.gelu(x, approximate=False)

@@ -1,7 +1,9 @@
 """Exports in ONNX's format: one input, one output, any batch size."""
 
+import contextlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +67,10 @@ def convert_to_onnx(network: "keras.Model") -> Any:
 
     specification = tensorflow.TensorSpec((None, *network.input_shape[1:]), tensorflow.float32, name=IMAGE)
     try:
-        model, _ = converter.convert.from_function(infer, input_signature=[specification], opset=OPSET)
+        with _inlined(tensorflow):
+            model, _ = converter.convert.from_function(
+                infer, [specification], opset=OPSET, custom_op_handlers={"Erfc": (_write_erfc, [])}
+            )
     except Exception as error:
         why = f"it cannot take this network: {error}"
         raise ModelError(f"Expected operations that ONNX has; {why}{name_layers(network)}") from error
@@ -83,6 +88,30 @@ def convert_to_onnx(network: "keras.Model") -> Any:
         why = f"its checker refuses this network: {error}"
         raise ModelError(f"Expected operations that ONNX has; {why}{name_layers(network)}") from error
     return model
+
+
+@contextlib.contextmanager
+def _inlined(tensorflow: Any) -> Iterator[None]:
+    """Let functions within a function be traced as if they stood there: tf2onnx takes no calls.
+
+    Keras has grouped convolutions in a function of their own, for XLA to compile.
+    """
+    before = tensorflow.config.functions_run_eagerly()
+    tensorflow.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tensorflow.config.run_functions_eagerly(before)
+
+
+def _write_erfc(graph: Any, node: Any, name: str, arguments: list) -> None:
+    """Write the complement of the error function, which ONNX has not, as 1 - erf(x); GELU is made of it."""
+    shapes, dtypes = node.output_shapes, node.output_dtypes
+    graph.remove_node(node.name)
+    one = graph.make_const(f"{name}/one", np.array(1, dtype=np.float32))
+    erf = graph.make_node("Erf", [node.input[0]], name=f"{name}/erf", shapes=shapes, dtypes=dtypes)
+    ends = [one.output[0], erf.output[0]]
+    graph.make_node("Sub", ends, name=name, outputs=node.output, shapes=shapes, dtypes=dtypes)
 
 
 def _fill_in_constants(onnx: Any, model: Any, function: Any) -> None:
