@@ -190,7 +190,7 @@ class Classifier:
         """Predict one picture.
 
         Args:
-            source: a path, a file's bytes, a `Link` on the web, a Pillow image, or an array: uint8 (H, W, 3), RGB, 0 to 255.
+            source: a path, a file's bytes, a `Link` on the web, a Pillow image, or an array, uint8 (H, W, 3), RGB.
 
         Raises:
             PictureError: it cannot be read.

@@ -9,7 +9,7 @@ import stat
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -17,9 +17,9 @@ from PIL import ExifTags, Image
 
 from opsin.catalog import resolve
 from opsin.errors import PictureError, UsageError
+from opsin.images.rgb import Colour, over, to_rgb
 
 Source = str | os.PathLike | bytes
-Colour = tuple[int, int, int]
 Region = tuple[float, float, float, float]
 
 WHITE: Colour = (255, 255, 255)
@@ -248,7 +248,7 @@ def as_image(array: np.ndarray, *, background: Colour = WHITE) -> np.ndarray:
     if array.shape[2] == 1:
         return np.repeat(array, 3, axis=2)
     if array.shape[2] == 4:
-        return np.array(_over(Image.fromarray(array), background))
+        return np.array(over(Image.fromarray(array), background))
     return array
 
 
@@ -300,7 +300,7 @@ def _stand_up(image: Image.Image, covered: tuple[float, float] | None, backgroun
     image.load()
     width, height = covered or image.size
     orientation = _orientation(image)
-    image = _to_rgb(image, background)
+    image = to_rgb(image, background)
     if orientation not in _TO_UPRIGHT:
         return Picture(image, (0, 0, width, height))
     image = image.transpose(_TO_UPRIGHT[orientation])
@@ -377,62 +377,3 @@ def _orientation(image: Image.Image) -> int:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except _DAMAGE:
         return 1  # A damaged EXIF block says nothing of how the picture stands; the pixels are whole.
-
-
-def _to_rgb(image: Image.Image, background: Colour) -> Image.Image:
-    if image.mode == "RGB" and not image.has_transparency_data:
-        return image
-    if image.mode.startswith("I;16"):
-        return _from_16_bit(image, background)
-    if image.mode in ("I", "F"):
-        return _from_numbers(image)
-    if image.mode == "LAB":
-        return _from_lab(image)
-    if image.has_transparency_data:
-        return _over(image.convert("RGBA"), background)
-    return image.convert("RGB")
-
-
-def _over(image: Image.Image, background: Colour) -> Image.Image:
-    canvas = Image.new("RGB", image.size, background)
-    canvas.paste(image, mask=image)
-    return canvas
-
-
-def _from_16_bit(image: Image.Image, background: Colour) -> Image.Image:
-    values = np.asarray(image)
-    # TIFF has 12-bit pictures, which Pillow does not widen.
-    bits = 12 if _tiff_tags(image).get(ExifTags.Base.BitsPerSample) == (12,) else 16
-    picture = _from_gray(image, values >> (bits - 8))
-    if "transparency" in image.info:
-        clear = Image.fromarray(values == image.info["transparency"])
-        picture.paste(background, mask=clear)
-    return picture
-
-
-def _from_numbers(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    top = 65535 if image.mode == "I" else 1
-    low, high = values.min(), values.max()
-    if not (low >= 0 and high <= top):  # Not a number compares false, so it ends here too.
-        raise PictureError(f"its {values.dtype} values go from {low} to {high}; expected are values from 0 to {top}")
-    scaled = values >> 8 if image.mode == "I" else np.rint(values * 255)
-    return _from_gray(image, scaled)
-
-
-def _from_gray(image: Image.Image, gray: np.ndarray) -> Image.Image:
-    # TIFF can store white as zero, which Pillow minds only in pictures of 8 bits.
-    if _tiff_tags(image).get(ExifTags.Base.PhotometricInterpretation) == 0:
-        gray = 255 - gray
-    return Image.fromarray(gray.astype(np.uint8)).convert("RGB")
-
-
-def _tiff_tags(image: Image.Image) -> Mapping[int, object]:
-    return getattr(image, "tag_v2", {})
-
-
-def _from_lab(image: Image.Image) -> Image.Image:
-    from PIL import ImageCms
-
-    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
