@@ -8,6 +8,7 @@ from opsin.errors import UsageError
 from opsin.training.config import TrainConfig
 
 NOT_SETTINGS = {"context", "data", "out", "preview_augment", "config", "resume", "as_json", "compare_scratch"}
+NOT_SETTINGS |= {"strict_data"}
 
 
 def test_settings_written_as_toml_come_back_equal(tmp_path):

@@ -29,7 +29,7 @@ def evaluate(
     html: Path | None = typer.Option(None, help="Also write the report as a page."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
     runtime: str | None = typer.Option(
-        None, help=f"What runs the network: {', '.join(ENGINES)}; those beyond litert and keras need its export."
+        None, help=f"What runs the network, {', '.join(ENGINES)}; keras needs opsin\\[train]."
     ),
     flips: bool = typer.Option(
         False, "--flips", help="See each picture mirrored as well, and average the answers (twice the time)."

@@ -2,22 +2,34 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
+from opsin.errors import UsageError
 from opsin.exporters import FORMATS, IN_INT8
+
+if TYPE_CHECKING:
+    from opsin.classifier import Classifier
+
+# What `opsin.exporters.foreign` takes; a test holds them equal, since help must not wait for Keras.
+RANGES = ("none", "zero_one", "minus_one_one", "standardized", "centered_bgr")
 
 EXAMPLES = (
     "opsin export RUN --format onnx",
     "opsin export RUN --format litert --int8",
     "opsin export RUN --format saved_model --out models/flowers",
     "opsin export RUN --format openvino --int8 --data photos/",
+    "opsin export my.keras --classes labels.txt --preprocess zero_one --format onnx",
 )
 
 
 def export(
-    model: Path = typer.Argument(metavar="MODEL", help="A run folder or a model folder."),
+    model: Path = typer.Argument(
+        metavar="MODEL", help="A run folder, a model folder, or any image network as a .keras file."
+    ),
     format: str = typer.Option(..., help=f"Which: {', '.join(FORMATS)}."),
     int8: bool = typer.Option(False, "--int8", help=f"Compute in 8-bit integers ({', '.join(IN_INT8)})."),
     out: Path | None = typer.Option(
@@ -26,28 +38,68 @@ def export(
     data: Path | None = typer.Option(
         None, help="Pictures to prove it on, and to calibrate 8-bit integers with (default: the training data)."
     ),
+    classes: Path | None = typer.Option(
+        None, help="Of a .keras file: a text file with a class name a line, in the order of its outputs."
+    ),
+    preprocess: str | None = typer.Option(
+        None, help=f"Of a .keras file: the range that it takes: {', '.join(RANGES)}."
+    ),
+    fit: str = typer.Option("stretch", help="Of a .keras file: how pictures become its size: stretch, crop, pad."),
+    image_size: int | None = typer.Option(None, min=1, help="Of a .keras file that takes any size: which, in pixels."),
+    trust: bool = typer.Option(False, "--trust", help="Run code that comes with a .keras file: it may do anything."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
     """Write a model in another format and prove that it gives the same answers.
 
     One that does not is removed, and the exit code is 1.
     """
-    from opsin.classifier import Classifier
     from opsin.data.dataset import ImageDataset
     from opsin.exporters.export import describe
     from opsin.exporters.export import export as export_classifier
 
-    found = export_classifier(
-        Classifier.open(model),
-        out,
-        format=format,
-        int8=int8,
-        data=None if data is None else ImageDataset.open(data),
-        say=lambda line: print(line, file=sys.stderr),
-    )
+    with tempfile.TemporaryDirectory() as temporary:
+        if model.is_file():
+            classifier = _adopt(model, Path(temporary) / model.stem, classes, preprocess, fit, image_size, trust)
+            out = out or model.with_name(f"{model.stem}-{format}{'-int8' * int8}")
+        else:
+            classifier = _open(model, classes, preprocess)
+        found = export_classifier(
+            classifier,
+            out,
+            format=format,
+            int8=int8,
+            data=None if data is None else ImageDataset.open(data),
+            say=lambda line: print(line, file=sys.stderr),
+        )
     if as_json:
         print(json.dumps(describe(found), indent=2))
         return
     for note in found.card.artefact.notes:
         print(note, file=sys.stderr)
     print(found.folder)
+
+
+def _open(model: Path, classes: Path | None, preprocess: str | None) -> "Classifier":
+    from opsin.classifier import Classifier
+
+    if classes is not None or preprocess is not None:
+        raise UsageError(
+            "Expected --classes and --preprocess only with a .keras file: a model folder knows its own. Leave them out."
+        )
+    return Classifier.open(model)
+
+
+def _adopt(
+    model: Path,
+    folder: Path,
+    classes: Path | None,
+    preprocess: str | None,
+    fit: str,
+    image_size: int | None,
+    trust: bool,
+) -> "Classifier":
+    from opsin.exporters.foreign import Description, adopt, read_class_names
+
+    if classes is None:
+        raise UsageError(f"Expected the names of the classes of {str(model)!r}. Give --classes FILE, a name a line.")
+    return adopt(model, Description(read_class_names(classes), preprocess, fit, image_size), folder, trust=trust)

@@ -56,7 +56,7 @@ def predict(
     allow_url: bool = typer.Option(False, "--allow-url", help="Fetch pictures whose http or https address is given."),
     batch_size: int = typer.Option(16, min=1, help="How many pictures the network sees at once."),
     runtime: str | None = typer.Option(
-        None, help=f"What runs the network: {', '.join(ENGINES)}; those beyond litert and keras need its export."
+        None, help=f"What runs the network, {', '.join(ENGINES)}; keras needs opsin\\[train]."
     ),
     flips: bool = typer.Option(
         False, "--flips", help="See each picture mirrored as well, and average the answers (twice the time)."
