@@ -41,6 +41,7 @@ def benchmark(
     *,
     engines: Sequence[str] | None = None,
     threads: int | None = None,
+    seconds: float = 4.0,
     say: Say = lambda line: None,
 ) -> Benchmark:
     """Measure a model in every engine, each in a process of its own, and remember the fastest for this machine.
@@ -53,6 +54,7 @@ def benchmark(
         data: labelled pictures that the model did not learn from.
         engines: which; None for all.
         threads: how many an engine may use; None for all cores of this process.
+        seconds: how long each engine is measured, for single pictures and for batches each.
         say: is called with a line on each step.
 
     Raises:
@@ -76,7 +78,10 @@ def benchmark(
             try:
                 folder, megabytes = _obtain(classifier, engine, data, say)
                 say(f"measuring {engine}")
-                measured[engine] = _measure(folder, engine, images, Path(temporary) / "out.json", threads), megabytes
+                measured[engine] = (
+                    _measure(folder, engine, images, Path(temporary) / "out.json", seconds, threads),
+                    megabytes,
+                )
             except OpsinError as error:
                 left_out[engine] = str(error)
                 say(f"{engine} was left out: {error}")
@@ -122,8 +127,8 @@ def _obtain(classifier: Classifier, engine: str, data: ImageDataset, say: Say) -
     return folder, sum((place / name).stat().st_size for name in names) / 1e6
 
 
-def _measure(folder: Path, engine: str, images: Path, out: Path, threads: int | None) -> dict:
-    command = [sys.executable, "-m", "opsin.evaluation.engine_speed", folder, engine, images, out]
+def _measure(folder: Path, engine: str, images: Path, out: Path, seconds: float, threads: int | None) -> dict:
+    command = [sys.executable, "-m", "opsin.evaluation.engine_speed", folder, engine, images, out, seconds]
     ended = subprocess.run(
         [*map(str, command), *([str(threads)] if threads else [])], capture_output=True, text=True, errors="replace"
     )

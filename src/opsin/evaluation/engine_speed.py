@@ -12,19 +12,17 @@ import numpy as np
 from opsin.classifier import Classifier
 
 BATCH = 16
-SECONDS = 4.0
-"""How long each kind of call is repeated."""
-
 FEWEST = 5
 
 
-def measure(folder: Path, engine: str, images: np.ndarray, threads: int | None = None) -> dict:
+def measure(folder: Path, engine: str, images: np.ndarray, *, seconds: float = 4.0, threads: int | None = None) -> dict:
     """Open a model in an engine and time it.
 
     Args:
         folder: the model folder or the export.
         engine: one of `opsin.runtimes.ENGINES`.
         images: uint8 (n, h, w, c), 0 to 255, preprocessed; n ≥ 1.
+        seconds: how long each kind of call is repeated.
         threads: how many the engine may use; None for all cores.
 
     Returns:
@@ -39,8 +37,8 @@ def measure(folder: Path, engine: str, images: np.ndarray, threads: int | None =
     batch = images[np.arange(BATCH) % len(images)]
     return {
         "load_seconds": load_seconds,
-        "latencies": _repeat(lambda number: classifier.run(images[number % len(images)][None])),
-        "batches": _repeat(lambda number: classifier.run(batch)),
+        "latencies": _repeat(lambda number: classifier.run(images[number % len(images)][None]), seconds),
+        "batches": _repeat(lambda number: classifier.run(batch), seconds),
         "probabilities": [
             row
             for start in range(0, len(images), BATCH)
@@ -50,11 +48,11 @@ def measure(folder: Path, engine: str, images: np.ndarray, threads: int | None =
     }
 
 
-def _repeat(call: Callable[[int], object]) -> list[float]:
+def _repeat(call: Callable[[int], object], wanted: float) -> list[float]:
     """Return the seconds of each call; the first, which warms up, does not count."""
     call(0)
     seconds: list[float] = []
-    end = time.perf_counter() + SECONDS
+    end = time.perf_counter() + wanted
     while len(seconds) < FEWEST or time.perf_counter() < end:
         started = time.perf_counter()
         call(len(seconds) + 1)
@@ -72,10 +70,16 @@ def _peak_megabytes() -> float | None:
 
 
 def _main() -> None:
-    folder, engine, images, out = sys.argv[1:5]
+    folder, engine, images, out, seconds, *threads = sys.argv[1:]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    threads = int(sys.argv[5]) if len(sys.argv) > 5 else None
-    Path(out).write_text(json.dumps(measure(Path(folder), engine, np.load(images, mmap_mode="r"), threads)))
+    found = measure(
+        Path(folder),
+        engine,
+        np.load(images, mmap_mode="r"),
+        seconds=float(seconds),
+        threads=int(threads[0]) if threads else None,
+    )
+    Path(out).write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,110 @@
+"""`benchmark`: each engine in a process of its own, and the fastest remembered."""
+
+import json
+
+import numpy as np
+import pytest
+
+import opsin
+from opsin import engines
+from opsin.errors import UsageError
+from opsin.evaluation import benchmark as module
+from opsin.evaluation.benchmark import benchmark
+from opsin.evaluation.engine_results import EngineResult
+from opsin.evaluation.intervals import estimate
+from opsin.exporters.export import export
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPSIN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run, tmp_path_factory):
+    import shutil
+
+    return shutil.copytree(tiny_run, tmp_path_factory.mktemp("benchmark") / "run")
+
+
+def result(engine, speed, agreement=1.0):
+    return EngineResult(engine, 1.0, 1.0, 1.0, 1.0, speed, None, agreement, estimate(9, 10))
+
+
+def test_an_engine_is_measured_on_labelled_pictures_and_an_export_is_made_where_there_is_none(run, tiny_data, cache):
+    data = opsin.ImageDataset.open(tiny_data)
+
+    found = benchmark(run, data, engines=["litert", "onnx"], seconds=0.05)
+
+    assert {one.engine for one in found.results} == {"litert", "onnx"}
+    assert not found.left_out
+    assert (run / "exports" / "onnx" / "opsin.json").is_file()
+    expected = opsin.evaluate(opsin.Classifier.open(run, "litert"), data).accuracy.value
+    for one in found.results:
+        assert one.accuracy.value == pytest.approx(expected)
+        assert one.agreement == 1.0
+        assert one.latency_ms <= one.latency_p95_ms
+        assert 0 < one.latency_ms < 1000
+        assert one.pictures_per_second > 1
+        assert one.megabytes > 0.001
+    assert found.pictures == 72
+    json.dumps(found.to_dict())
+
+
+def test_an_engine_that_is_not_installed_is_left_out_with_its_install_line(run, tiny_data, cache, monkeypatch):
+    monkeypatch.setitem(module.PACKAGES, "openvino", ("no_such_package",))
+    monkeypatch.setitem(opsin.catalog.EXTRAS, "no_such_package", "openvino")
+
+    found = benchmark(run, opsin.ImageDataset.open(tiny_data), engines=["litert", "openvino"], seconds=0.01)
+
+    assert [one.engine for one in found.results] == ["litert"]
+    assert "pip install 'opsin[openvino]'" in found.left_out["openvino"]
+
+
+def test_an_unknown_engine_and_an_export_are_refused(run, tiny_data, cache):
+    data = opsin.ImageDataset.open(tiny_data)
+    with pytest.raises(UsageError, match="Did you mean 'litert'"):
+        benchmark(run, data, engines=["litter"])
+
+    exported = export(opsin.Classifier.open(run), format="litert")
+    with pytest.raises(UsageError, match="is an export"):
+        benchmark(exported.folder, data, engines=["litert"])
+
+
+def test_the_fastest_of_those_that_start_quickly_and_keep_the_answers_wins():
+    results = [result("litert-int8", 400, 0.98), result("keras", 300), result("openvino", 200), result("litert", 100)]
+
+    winner, reason = module._choose(results)
+
+    assert winner == "openvino"
+    assert "litert-int8 is 2.0 times as fast and says the same of 98.0% of the pictures" in reason
+
+
+def test_an_engine_that_is_hardly_faster_does_not_take_the_place_of_litert():
+    assert module._choose([result("onnx", 102), result("litert", 100)])[0] == "litert"
+
+
+def test_what_is_remembered_is_what_prediction_takes_while_it_is_there(run, cache):
+    model = opsin.Classifier.open(run, "litert")
+    export(model, format="onnx")
+
+    engines.remember_engine(model.card.sha256, "onnx")
+
+    assert opsin.Classifier.open(run).card.artefact.format == "onnx"
+    assert opsin.Classifier.open(run, "litert").card.artefact is None
+    picture = np.zeros((24, 24, 3), np.uint8)
+    np.testing.assert_allclose(
+        opsin.Classifier.open(run).predict(picture).probabilities, model.predict(picture).probabilities, atol=1e-4
+    )
+    (run / "exports" / "onnx" / "opsin.json").unlink()
+    assert opsin.Classifier.open(run).card.artefact is None
+
+
+def test_another_model_or_a_damaged_memory_remembers_nothing(cache):
+    engines.remember_engine("a" * 64, "onnx")
+    assert engines.recall_engine("a" * 64) == "onnx"
+    assert engines.recall_engine("b" * 64) is None
+
+    (cache / engines.FILE).write_text("{")
+    assert engines.recall_engine("a" * 64) is None
