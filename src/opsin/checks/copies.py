@@ -13,14 +13,15 @@ from opsin.data.splits import TRAIN
 
 
 def duplicate(survey: Survey) -> Finding | None:
-    """Find pictures that are in one class twice, pixel for pixel."""
-    labels = survey.dataset.labels
+    """Find pictures that are in one class twice, pixel for pixel; those in two parts of the data are leaks."""
+    labels, given, names = survey.dataset.labels, survey.dataset.given_splits, survey.dataset.names
     groups = []
     for rows in survey.same_content:
-        by_class = collections.defaultdict(list)
+        by_class: dict[tuple, dict[str, int]] = collections.defaultdict(dict)
         for row in rows:
-            by_class[labels[row]].append(row)
-        groups += [some for some in by_class.values() if len(some) > 1]
+            # A CSV can name one file twice: what leaves out the second would leave out the first.
+            by_class[labels[row], given[row]].setdefault(names[row], row)
+        groups += [list(some.values()) for some in by_class.values() if len(some) > 1]
     if not groups:
         return None
     surplus = [row for rows in groups for row in rows[1:]]
@@ -38,13 +39,10 @@ def duplicate(survey: Survey) -> Finding | None:
 
 def near_duplicate(survey: Survey) -> Finding | None:
     """Find pictures that are nearly the same: re-encoded, resized, cropped a little, brightened."""
-    same = {frozenset(pair) for rows in survey.same_content for pair in _pairs(rows)}
-    labels = survey.dataset.labels
-    pairs = [
-        (first, second)
-        for first, second in survey.near_pairs.tolist()
-        if labels[first] == labels[second] and frozenset((first, second)) not in same
-    ]
+    pairs = []
+    for first, second in survey.near_pairs.tolist():
+        one, other = _first_of_class(survey, first), _first_of_class(survey, second)
+        pairs += [(one[label], other[label]) for label in one.keys() & other.keys()]
     if not pairs:
         return None
     groups = _connected(pairs)
@@ -63,12 +61,11 @@ def near_duplicate(survey: Survey) -> Finding | None:
 def conflicting_label(survey: Survey) -> Finding | None:
     """Find pictures that are in two classes."""
     labels, class_names = survey.dataset.labels, survey.dataset.class_names
-    same = [pair for rows in survey.same_content for pair in _pairs(rows)]
-    near = survey.near_pairs.tolist()
-    pairs = [(first, second) for first, second in [*same, *near] if labels[first] != labels[second]]
-    if not pairs:
+    near = [survey.rows_of[first] + survey.rows_of[second] for first, second in survey.near_pairs.tolist()]
+    conflicts = [rows for rows in [*survey.same_content, *near] if len({labels[row] for row in rows}) > 1]
+    if not conflicts:
         return None
-    groups = _connected(pairs)
+    groups = _connected((rows[0], other) for rows in conflicts for other in rows[1:])
     notes = [", ".join(sorted({class_names[labels[row]] for row in rows})) for rows in groups]
     return Finding(
         "conflicting-label",
@@ -105,16 +102,18 @@ def leakage(survey: Survey) -> Finding | None:
     return Finding(
         "leakage",
         ERROR,
-        f"{count(len(held_out), 'held-out picture')} ({share:.1%} of them) are in another part as well, the same, "
-        "nearly the same or of the same group: results on them are too good.",
+        f"{count(len(held_out), 'held-out picture')} ({share:.1%} of all) {'is' if len(held_out) == 1 else 'are'} in "
+        "another part as well, the same, nearly the same or of the same group: results are better than they should be.",
         "Leave the copies in train out (--write-list does), or split again without the folders' own parts.",
         _named(survey, [rows for rows, _ in leaks], notes),
         _names(survey, from_train),
     )
 
 
-def _pairs(rows: list[int]) -> list[tuple[int, int]]:
-    return [(rows[0], other) for other in rows[1:]]
+def _first_of_class(survey: Survey, row: int) -> dict[int, int]:
+    """Return the first row of each class among the copies of a picture."""
+    rows = reversed(survey.rows_of[row])
+    return {int(survey.dataset.labels[one]): one for one in rows}
 
 
 def _connected(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:

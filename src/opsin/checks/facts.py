@@ -11,7 +11,7 @@ from opsin.data.fingerprints import THUMBNAIL
 from opsin.errors import PictureError
 from opsin.images.decode import Picture, open_header, open_picture, take_opened
 
-VERSION = 1
+VERSION = 2
 """Of what is noted down; another version's notes are made again."""
 
 SIDE = 128
@@ -21,6 +21,9 @@ _LEAST_SIZE = (2 * SIDE, 2 * SIDE)
 """Twice the size: a JPEG that is decoded just as large as needed is a little less sharp."""
 
 _OF_ONE_FRAME = ("JPEG", "BMP", "PPM")
+
+_EXIF_IS_IN = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+"""Where Pillow finds an orientation, besides TIFF's own entries."""
 
 _BORDER = 0.06
 """How wide the border is whose colour is noted down, as a fraction of a side."""
@@ -35,7 +38,7 @@ class Facts:
         bytes: the file's size.
         error: why it cannot be read; empty if it can.
         format: a name in `opsin.images.decode.FORMATS`.
-        mode: Pillow's name for how pixels are stored.
+        mode: Pillow's name for how pixels are stored; of 16-bit colours, of which it keeps 8 bits, `"RGB;16"` say.
         transparent: whether some of it lets a background through.
         width: upright, in pixels.
         height: upright, in pixels.
@@ -98,35 +101,56 @@ def look(content: bytes) -> Facts:
             picture = take_opened(name, image, least_size=_LEAST_SIZE) if name in _OF_ONE_FRAME else None
         # Counting frames has moved the others on.
         picture = picture or open_picture(content, least_size=_LEAST_SIZE)
+        pixels = _pixels(picture)
     except PictureError as error:
         return Facts(digest, len(content), error=error.reason)
-    if header["orientation"] in (5, 6, 7, 8):
+    except MemoryError:
+        return Facts(digest, len(content), error="there is not enough memory for it")
+    if name != "JPEG":
+        # Only a JPEG is decoded at less than its size; Pillow turns some of the others before their header is seen.
+        header["width"], header["height"] = picture.image.size
+    elif header["orientation"] in (5, 6, 7, 8):
         header["width"], header["height"] = header["height"], header["width"]
-    return Facts(digest, len(content), **header, **_pixels(picture))
+    return Facts(digest, len(content), **header, **pixels)
 
 
 def _header(name: str, image: Image.Image) -> dict:
-    try:
-        exif = image.getexif() if "exif" in image.info or name == "TIFF" else {}
-    except Exception:  # noqa: BLE001 - a damaged EXIF block raises anything, and says nothing of the picture
-        exif = {}
-    maker, model = (_text(exif.get(tag)) for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
-    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    orientation, maker, model = _exif(name, image)
     try:
         frames = int(getattr(image, "n_frames", 1))
     except Exception:  # noqa: BLE001 - counting frames reads the whole file, which may be damaged behind the first
         frames = 1
     return {
         "format": name,
-        "mode": image.mode,
+        "mode": _mode(image),
         "transparent": image.has_transparency_data,
         "width": image.width,
         "height": image.height,
         "frames": frames,
-        "orientation": orientation if orientation in range(1, 9) else 1,
+        "orientation": int(orientation) if orientation in range(1, 9) else 1,
         # Models are often named with their maker in front.
         "camera": model if model.startswith(maker) else f"{maker} {model}".strip(),
     }
+
+
+def _mode(image: Image.Image) -> str:
+    stored = image.tile[0][3] if image.tile else None
+    stored = stored[0] if isinstance(stored, tuple) and stored else stored
+    is_narrowed = isinstance(stored, str) and ";16" in stored and image.mode in ("RGB", "RGBA", "LA")
+    return f"{image.mode};16" if is_narrowed else image.mode
+
+
+def _exif(name: str, image: Image.Image) -> tuple[object, str, str]:
+    """Return the orientation, the camera's maker and its model, as far as they are told."""
+    if name != "TIFF" and image.info.keys().isdisjoint(_EXIF_IS_IN):
+        return 1, "", ""
+    try:
+        exif = image.getexif()
+        orientation = exif.get(ExifTags.Base.Orientation, 1)
+        maker, model = (_text(exif.get(tag)) for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
+    except Exception:  # noqa: BLE001 - a damaged EXIF block raises anything, and says nothing of the picture
+        return 1, "", ""
+    return orientation, maker, model
 
 
 def _text(value: object) -> str:

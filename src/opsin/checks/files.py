@@ -36,7 +36,8 @@ def wrong_suffix(survey: Survey) -> Finding | None:
 
     def note(facts: Facts, path: str) -> str | None:
         suffix = Path(path).suffix.lower()
-        return None if suffix in FORMATS[facts.format].suffixes else f"{suffix} in name, {facts.format} in content"
+        said = suffix or "no suffix"
+        return None if suffix in FORMATS[facts.format].suffixes else f"{said} in name, {facts.format} in content"
 
     return _collect(
         survey,
@@ -53,10 +54,14 @@ def odd_mode(survey: Survey) -> Finding | None:
 
     def note(facts: Facts, path: str) -> str | None:
         if facts.transparent:
-            return f"{facts.mode} with transparency: what is transparent is read as white"
+            said = facts.mode.partition(";")[0]
+            return f"{said} with transparency: what is transparent is read as white"
         if facts.mode in _PLAIN_MODES:
             return None
-        return _HOW_READ.get(facts.mode.partition(";")[0], f"{facts.mode}: turned into 8-bit RGB")
+        mode, _, bits = facts.mode.partition(";")
+        if bits and mode != "I":
+            return f"{bits} bits a channel: the high byte is kept"
+        return _HOW_READ.get(mode, f"{mode}: turned into 8-bit RGB")
 
     return _collect(
         survey,
@@ -114,9 +119,6 @@ _HOW_READ = {
     "I": "16 or 32 bits: the high byte is kept",
     "F": "floats: 0 to 1 become 0 to 255",
     "LAB": "L*a*b*: turned into sRGB",
-    "LA": "grey with opacity: what is transparent is read as white",
-    "PA": "palette with opacity: what is transparent is read as white",
-    "RGBA": "RGB with opacity: what is transparent is read as white",
 }
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from opsin.checks.facts import VERSION, Facts
@@ -22,31 +22,24 @@ class Memory:
     """Facts by file and by content, in one database of the cache folder.
 
     A file is known by its path, size and time; when these change, by its content. Where the database cannot be used,
-    nothing is remembered and everything works.
+    nothing is remembered and everything works; one that is damaged is begun again.
 
     Args:
         folder: the cache folder; None for the user's.
     """
 
     def __init__(self, folder: Path | None = None):
+        self._path = (folder or default_folder()) / FILE
         self._database: sqlite3.Connection | None = None
-        with contextlib.suppress(sqlite3.Error, OSError):
-            folder = folder or default_folder()
-            folder.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(folder / FILE, timeout=_SECONDS)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            with self._database:
-                self._database.execute(
-                    "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, time INTEGER, digest TEXT)"
-                )
-                self._database.execute("CREATE TABLE IF NOT EXISTS facts (digest TEXT PRIMARY KEY, content BLOB)")
+        with self._coping():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._connect()
 
     def __enter__(self) -> "Memory":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._database is not None:
-            self._database.close()
+        self._disconnect()
 
     def recall(self, stamps: Sequence[Stamp]) -> dict[str, Facts]:
         """Return the facts of those files that are as they were, by path."""
@@ -73,24 +66,55 @@ class Memory:
     def remember(self, noted: Iterable[tuple[Stamp, Facts]]) -> None:
         """Keep the facts of files."""
         noted = list(noted)
-        if self._database is None:
-            return
-        with contextlib.suppress(sqlite3.Error), self._database:
-            self._database.executemany(
-                "INSERT OR REPLACE INTO facts VALUES (?, ?)", [(facts.digest, facts.to_bytes()) for _, facts in noted]
-            )
-            self._database.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
-                [(_key(path), size, time, facts.digest) for (path, size, time), facts in noted],
-            )
+        with self._coping():
+            if self._database is None:
+                return
+            with self._database:
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO facts VALUES (?, ?)",
+                    [(facts.digest, facts.to_bytes()) for _, facts in noted],
+                )
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
+                    [(_key(path), size, time, facts.digest) for (path, size, time), facts in noted],
+                )
 
     def _query(self, statement: str, values: Sequence) -> list[tuple]:
-        if self._database is None:
-            return []
+        with self._coping():
+            if self._database is not None:
+                return self._database.execute(statement, values).fetchall()
+        return []
+
+    @contextlib.contextmanager
+    def _coping(self) -> Iterator[None]:
+        """Go on without what the database refuses: the pictures are looked at again."""
         try:
-            return self._database.execute(statement, values).fetchall()
-        except sqlite3.Error:
-            return []  # Damaged, or not to be read: then it is looked again.
+            yield
+        except (sqlite3.OperationalError, OSError):
+            pass  # It is locked, or not to be written.
+        except sqlite3.DatabaseError:
+            self._disconnect()
+            with contextlib.suppress(sqlite3.Error, OSError):
+                for suffix in ("", "-wal", "-shm"):
+                    self._path.with_name(FILE + suffix).unlink(missing_ok=True)
+                self._connect()
+
+    def _connect(self) -> None:
+        self._database = sqlite3.connect(self._path, timeout=_SECONDS)
+        with contextlib.suppress(sqlite3.OperationalError):
+            # Whoever reads does not wait for whoever writes. What the last moments before a power cut noted may go.
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=NORMAL")
+        with self._database:
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, time INTEGER, digest TEXT)"
+            )
+            self._database.execute("CREATE TABLE IF NOT EXISTS facts (digest TEXT PRIMARY KEY, content BLOB)")
+
+    def _disconnect(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
 
 def _key(path: str) -> bytes:

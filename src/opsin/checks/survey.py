@@ -2,9 +2,11 @@
 
 import functools
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from opsin.checks.facts import Facts, digest_of, look
 from opsin.checks.memory import Memory, Stamp
 from opsin.data.dataset import ImageDataset
 from opsin.data.fingerprints import groups_of, near_duplicates
-from opsin.errors import PictureError
+from opsin.errors import DataError, PictureError
 from opsin.images.decode import decode_image, read_content
 from opsin.images.preprocess import Preprocess
 from opsin.images.reading import usable_cores
@@ -24,6 +26,9 @@ CHUNK = 64
 
 WORTH_PROCESSES = 2000
 """Pictures from which starting processes pays."""
+
+LARGEST_FILE = 2**31
+"""In bytes: a file is read whole, so a larger one is an error instead of the end of all memory."""
 
 Progress = Callable[[int, int], None]
 
@@ -60,12 +65,19 @@ class Survey:
         return [rows for rows in self._merged_by_pixels(by_pixels) if len(rows) > 1]
 
     @functools.cached_property
+    def rows_of(self) -> dict[int, list[int]]:
+        """For each readable picture that none before it has the pixels of: its row and those of its copies."""
+        copies = {row for rows in self.same_content for row in rows[1:]}
+        alone = {int(row): [int(row)] for row in self.readable if int(row) not in copies}
+        return alone | {rows[0]: rows for rows in self.same_content}
+
+    @functools.cached_property
     def near_pairs(self) -> np.ndarray:
-        """int64 (m, 2), rows of pictures that are nearly the same, or the same, the smaller first."""
-        thumbnails = np.stack([self.facts[row].thumbnail for row in self.readable]) if len(self.readable) else None
-        if thumbnails is None:
+        """int64 (m, 2), keys of `rows_of` whose pictures are nearly the same, the smaller first."""
+        rows = np.array(sorted(self.rows_of), dtype=np.int64)
+        if not len(rows):
             return np.empty((0, 2), dtype=np.int64)
-        return self.readable[near_duplicates(thumbnails)]
+        return rows[near_duplicates(np.stack([self.facts[row].thumbnail for row in rows]))]
 
     @functools.cached_property
     def groups(self) -> np.ndarray:
@@ -112,10 +124,13 @@ def survey(
         stamp_of = dict(zip(dataset.paths, stamps, strict=True))
         done = len(dataset) - len(missing)
         progress(done, len(dataset))
-        for chunk, facts in _look_at(missing, processes):
+        for chunk, facts in _look_at(missing, processes, cache):
             found.update(zip(chunk, facts, strict=True))
+            # What went wrong may go right the next time: with more memory, or another Pillow.
             memory.remember(
-                (stamp_of[path], one) for path, one in zip(chunk, facts, strict=True) if stamp_of[path] and one.digest
+                (stamp_of[path], one)
+                for path, one in zip(chunk, facts, strict=True)
+                if stamp_of[path] and not one.error
             )
             done += len(chunk)
             progress(done, len(dataset))
@@ -137,19 +152,24 @@ def _stamp(path: str) -> Stamp | None:
     return path, status.st_size, status.st_mtime_ns
 
 
-def _look_at(paths: Sequence[str], processes: int) -> Iterator[tuple[list[str], list[Facts]]]:
+def _look_at(paths: Sequence[str], processes: int, cache: Path | None) -> Iterator[tuple[list[str], list[Facts]]]:
     """Yield chunks of paths and their facts, in order, a bounded number ahead."""
     chunks = [list(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK)]
     pending: deque[tuple[list[str], Future]] = deque()
     pool, workers = _pool(len(paths), processes)
     try:
         for chunk in chunks:
-            pending.append((chunk, pool.submit(_look_at_files, chunk)))
+            pending.append((chunk, pool.submit(_look_at_files, chunk, cache)))
             if len(pending) > 2 * workers:
                 first, future = pending.popleft()
                 yield first, future.result()
         for first, future in pending:
             yield first, future.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "Expected pictures to be read by processes of this program; one of them was ended from outside, as a "
+            "system does that lacks memory. What was looked at is remembered: close other programs, then try again."
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -158,25 +178,41 @@ def _pool(count: int, processes: int) -> tuple[Executor, int]:
     """Return what reads, and how many at once: with tiny pictures Python is what is busy, and threads do not help."""
     if processes > 1 and count >= WORTH_PROCESSES:
         # A forked process would inherit the locks of threads that are not there.
-        return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")), processes
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(processes, mp_context=context, initializer=_ignore_interrupts), processes
     return ThreadPoolExecutor(usable_cores(), thread_name_prefix="opsin-check"), usable_cores()
 
 
-def _look_at_files(paths: list[str]) -> list[Facts]:
-    return [_look_at_file(path) for path in paths]
+def _ignore_interrupts() -> None:
+    # Ctrl-C goes to all processes of the terminal; the one that was started ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _look_at_file(path: str) -> Facts:
+def _look_at_files(paths: list[str], cache: Path | None) -> list[Facts]:
+    with Memory(cache) as memory:
+        return [_look_at_file(path, memory) for path in paths]
+
+
+def _look_at_file(path: str, memory: Memory) -> Facts:
     try:
-        return look(read_content(path))
+        if (_stamp(path) or (path, 0, 0))[1] > LARGEST_FILE:
+            return Facts("", 0, error=f"its file has more than {LARGEST_FILE:,} bytes")
+        content = read_content(path)
     except PictureError as error:
         return Facts("", 0, error=error.reason)
+    except MemoryError:
+        return Facts("", 0, error="there is not enough memory for its file")
+    return memory.recall_content(digest_of(content)) or look(content)
 
 
 def _by_pixels(dataset: ImageDataset, candidates: list[list[int]]) -> list[list[int]]:
     """Join lists of rows whose pictures have the same pixels, decoded in full."""
     joined: dict[str, list[int]] = {}
     for rows in candidates:
-        pixels = decode_image(dataset.paths[rows[0]])
-        joined.setdefault(f"{pixels.shape} {digest_of(pixels.tobytes())}", []).extend(rows)
+        try:
+            pixels = decode_image(dataset.paths[rows[0]])
+            key = f"{pixels.shape} {digest_of(pixels.tobytes())}"
+        except PictureError:
+            key = f"gone since it was looked at: {rows[0]}"
+        joined.setdefault(key, []).extend(rows)
     return [sorted(rows) for rows in joined.values()]
