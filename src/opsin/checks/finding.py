@@ -26,10 +26,12 @@ class Group:
     Args:
         paths: as the data set names them; one or more.
         note: what there is to say of them.
+        beside: others, to compare them with; nothing is the matter with these.
     """
 
     paths: tuple[str, ...]
     note: str = ""
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class Finding:
             "message": self.message,
             "paths": list(self.paths),
             "advice": self.advice,
-            "groups": [{"paths": list(group.paths), "note": group.note} for group in self.groups],
+            "groups": [
+                {"paths": list(group.paths), "note": group.note, "beside": list(group.beside)} for group in self.groups
+            ],
         }
 
 

@@ -73,9 +73,11 @@ def _group(report: CheckReport, group: Group, recipe: Preprocess | None) -> str:
     if recipe is not None:
         pictures += "".join(_figure_as_seen(report, path, recipe) for path in shown)
     note = f"<p>{_escaped(group.note)}</p>" if group.note else ""
-    more = len(group.paths) - len(shown)
-    rest = f'<p class="quiet">and {more:,} more</p>' if more else ""
-    return f'<div class="group">{note}<div class="pictures">{pictures}</div>{rest}</div>\n'
+    more = len(group.paths) - PICTURES_SHOWN
+    rest = f'<p class="quiet">and {more:,} more</p>' if more > 0 else ""
+    beside = "".join(_figure(report, path) for path in group.beside)
+    compared = f'<p class="quiet">To compare:</p><div class="pictures">{beside}</div>' if beside else ""
+    return f'<div class="group">{note}<div class="pictures">{pictures}</div>{rest}{compared}</div>\n'
 
 
 def _figure(report: CheckReport, path: str) -> str:
@@ -141,5 +143,7 @@ def _rows(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    # Half a surrogate pair, a byte of a name that is not valid UTF-8, can be written in no page.
-    return html.escape(text.encode("utf-8", "backslashreplace").decode())
+    # Marks that turn the direction of writing show another name than the file's; half a surrogate pair, a byte of a
+    # name that is not valid UTF-8, can be written in no page.
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return html.escape(shown)

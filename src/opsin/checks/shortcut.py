@@ -6,11 +6,11 @@ import numpy as np
 
 from opsin.catalog import require_installed
 from opsin.checks.facts import Facts
-from opsin.checks.finding import WARNING, Finding, Group, NotApplicableError, SkippedError
+from opsin.checks.finding import WARNING, Finding, Group, SkippedError
+from opsin.checks.folds import classes_to_learn, out_of_fold
 from opsin.checks.survey import Survey
 from opsin.errors import MissingPackageError
 
-FOLDS = 5
 ABOVE_CHANCE = 0.3
 """Of the way from chance to certainty: balanced accuracy that a trait alone has to reach to be named."""
 
@@ -40,15 +40,13 @@ def shortcut(survey: Survey) -> Finding | None:
         require_installed(["sklearn"], "looking for shortcuts")
     except MissingPackageError as error:
         raise SkippedError(str(error)) from error
-    labels = np.asarray(survey.dataset.labels)[survey.readable]
-    numbers = np.bincount(labels, minlength=1)
-    enough = np.flatnonzero(numbers >= FOLDS)
-    if len(enough) < 2:
-        raise NotApplicableError(f"it takes two classes of {FOLDS} pictures or more")
-    rows = survey.readable[np.isin(labels, enough)]
     # More tell nothing more.
-    rows = np.sort(np.random.default_rng(0).permutation(rows)[:MOST_PICTURES])
-    labels, groups = np.asarray(survey.dataset.labels)[rows], survey.groups[rows]
+    rows = np.sort(np.random.default_rng(0).permutation(survey.readable)[:MOST_PICTURES])
+    labels = np.asarray(survey.dataset.labels)[rows]
+    enough = classes_to_learn(labels, survey.groups[rows])
+    rows = rows[np.isin(labels, enough)]
+    all_labels = np.asarray(survey.dataset.labels)[rows]
+    labels, groups = np.searchsorted(enough, all_labels), survey.groups[rows]
     chance = 1 / len(enough)
     found = {}
     for name, trait in TRAITS.items():
@@ -68,7 +66,7 @@ def shortcut(survey: Survey) -> Finding | None:
         f"has {chance:.0%}: {said}.",
         "Make the classes alike in this (convert or crop all of them in the same way, mix their sources), or the model "
         "may learn it instead. Border colours may also belong to the matter itself: look.",
-        _examples(survey, rows, labels),
+        _examples(survey, rows, all_labels),
     )
 
 
@@ -83,15 +81,12 @@ def _values(traits: list[Sequence[float] | str]) -> np.ndarray:
 
 def _score(values: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
     """Return the balanced accuracy of a small decision tree, and its standard error; copies stay together."""
-    from sklearn.metrics import recall_score
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier
 
     tree = DecisionTreeClassifier(max_depth=DEPTH, class_weight="balanced", min_samples_leaf=3, random_state=0)
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-    predicted = cross_val_predict(tree, values, labels, groups=groups, cv=folds)
-    recalls = recall_score(labels, predicted, average=None, labels=np.unique(labels), zero_division=0)
-    numbers = np.bincount(labels)[np.unique(labels)]
+    right = out_of_fold(tree, values, labels, groups).argmax(axis=1) == labels
+    numbers = np.bincount(labels)
+    recalls = np.bincount(labels, weights=right) / numbers
     return float(recalls.mean()), float(np.sqrt((recalls * (1 - recalls) / numbers).sum()) / len(recalls))
 
 
