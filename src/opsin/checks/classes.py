@@ -1,6 +1,6 @@
 """Classes: whether there are pictures enough of each, in each part."""
 
-from opsin.checks.finding import ERROR, WARNING, Finding, Group, NotApplicableError, count
+from opsin.checks.finding import ERROR, WARNING, Finding, Group, NotApplicableError, count, one_each
 from opsin.checks.survey import Survey
 from opsin.data.splits import SPLITS, TRAIN
 
@@ -56,6 +56,7 @@ def empty_class(survey: Survey) -> Finding | None:
         WARNING,
         "; ".join(said)[:1].upper() + "; ".join(said)[1:] + ".",
         "Put pictures there, or take the folder away: nothing can be learned of it.",
+        one_each(empty),
     )
 
 

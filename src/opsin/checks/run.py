@@ -27,6 +27,7 @@ from opsin.checks.finding import (
 from opsin.checks.survey import Progress, Survey, survey
 from opsin.data.dataset import ImageDataset
 from opsin.data.skip_list import write_skip_list
+from opsin.errors import UsageError
 from opsin.images.preprocess import Preprocess
 
 
@@ -127,12 +128,16 @@ def check_dataset(
         say: is called with a line on each check.
 
     Raises:
-        UsageError: there is no such check.
+        UsageError: there is no such check, or there are not features of each picture.
 
     Example:
         >>> check_dataset(ImageDataset.open("photos"))  # doctest: +SKIP
     """
     codes = [choose("check", code, CHECKS) for code in codes] if codes is not None else list(CHECKS)
+    if features is not None and len(features) != len(dataset):
+        raise UsageError(
+            f"Expected features of {len(dataset):,} pictures, a row each. Received {len(features):,} rows."
+        )
     found = survey(dataset, preprocess=preprocess, cache=cache, processes=processes, progress=progress)
     found = Survey(dataset, found.facts, preprocess, features)
     outcomes = []

@@ -56,7 +56,8 @@ def check(
     from opsin.images.reading import usable_cores
 
     dataset = ImageDataset.open(data, patient=True)
-    recipe, features = _by_model(model, dataset) if model is not None else (_recipe(image_size, fit), None)
+    recipe = _recipe(image_size, fit)
+    recipe, features = _by_model(model, dataset) if model is not None else (recipe, None)
     with progress_bar("looking") as advance:
         report = check_dataset(
             dataset,
@@ -80,7 +81,9 @@ def check(
 def _recipe(image_size: int | None, fit: str) -> "Preprocess | None":
     from opsin.images.preprocess import Preprocess
 
-    return None if image_size is None else Preprocess(image_size, image_size, fit=fit)
+    # A fit that there is not is an error with or without a size.
+    recipe = Preprocess(image_size or 1, image_size or 1, fit=fit)
+    return None if image_size is None else recipe
 
 
 def _by_model(model: Path, dataset: "ImageDataset") -> "tuple[Preprocess, np.ndarray]":
@@ -105,9 +108,11 @@ def _by_model(model: Path, dataset: "ImageDataset") -> "tuple[Preprocess, np.nda
 
 
 def _text(report: "CheckReport") -> str:
-    summary = report.summary
+    from opsin.cli.account import one_line
+
+    summary, root = report.summary, one_line(str(report.survey.dataset.root))
     lines = [
-        f"{summary['pictures']:,} pictures, {len(summary['classes']):,} classes in {report.survey.dataset.root}",
+        f"{summary['pictures']:,} pictures, {len(summary['classes']):,} classes in {root}",
         *(line for finding in report.findings for line in _lines(finding)),
     ]
     passed = [outcome.code for outcome in report.outcomes if outcome.status == "passed"]
@@ -120,7 +125,7 @@ def _text(report: "CheckReport") -> str:
 def _lines(finding: "Finding") -> list[str]:
     from opsin.cli.account import one_line
 
-    lines = ["", f"{finding.severity:<8}{finding.code}: {finding.message}"]
+    lines = ["", f"{finding.severity:<8}{finding.code}: {one_line(finding.message)}"]
     for group in finding.groups[:PATHS_SHOWN]:
         shown = ", ".join(one_line(path) for path in group.paths[:4]) + (", …" if len(group.paths) > 4 else "")
         lines.append(f"        {shown}" + (f"  ({one_line(group.note)})" if group.note else ""))

@@ -127,10 +127,18 @@ def _keys(order: np.ndarray, places: np.ndarray, wanted: np.ndarray, whole: np.n
     found = []
     for distance in range(-_NEIGHBOURS, _NEIGHBOURS + 1):
         others = order[np.clip(places + distance, 0, count - 1)]
-        alike = (np.bitwise_count(wanted ^ whole[others]) <= _MOST_BITS) & (others != rows)
+        alike = (_count_bits(wanted ^ whole[others]) <= _MOST_BITS) & (others != rows)
         low, high = np.minimum(rows[alike], others[alike]), np.maximum(rows[alike], others[alike])
         found.append(low * count + high)
     return np.unique(np.concatenate(found))
+
+
+def _count_bits(numbers: np.ndarray) -> np.ndarray:
+    """Return how many bits of each uint64 are set."""
+    if hasattr(np, "bitwise_count"):
+        return np.bitwise_count(numbers)
+    # NumPy 1.26 has no such function.
+    return np.unpackbits(numbers.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1)
 
 
 def _cropped(thumbnails: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
