@@ -220,3 +220,16 @@ def test_grouped_convolutions_and_exact_gelu_are_written_as_onnx_has_them(tmp_pa
 
 def exact_gelu(x):
     return keras.activations.gelu(x, approximate=False)
+
+
+def test_zeros_around_a_picture_count_in_a_maximum_of_negative_values(tmp_path):
+    image = keras.Input((4, 4, 2), name="image")
+    x = keras.layers.MaxPooling2D(3, strides=2)(keras.layers.ZeroPadding2D(1)(image))
+    network = keras.Model(image, keras.layers.Flatten()(x))
+
+    model = convert_to_onnx(network)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    given = np.full((1, 4, 4, 2), -1, np.float32)
+    # Of the four windows, the last one alone has no zero in it.
+    np.testing.assert_allclose(session.run(None, {"image": given})[0], [[0, 0, 0, 0, 0, 0, -1, -1]], atol=1e-30)

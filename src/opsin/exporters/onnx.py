@@ -82,6 +82,7 @@ def convert_to_onnx(network: "keras.Model") -> Any:
         raise ModelError(f"Expected operations that ONNX has; it has none for {operations}.{layers}")
     _fill_in_constants(onnx, model, infer.get_concrete_function(specification))
     _rename_output(model, PROBABILITIES)
+    _keep_zeros(onnx, model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
@@ -126,6 +127,27 @@ def _fill_in_constants(onnx: Any, model: Any, function: Any) -> None:
         values = np.asarray(caught[end.name].numpy())
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, end.name))
         model.graph.input.remove(end)
+
+
+def _keep_zeros(onnx: Any, model: Any) -> None:
+    """Keep ONNX Runtime from making zeros around a picture the pooling's own padding, which no value is less than.
+
+    Of values below zero, as in the second residual networks, the largest would be another. It does so with zeros only:
+    the smallest number there is stands for them.
+    """
+    readers = {name: node.op_type for node in model.graph.node for name in node.input}
+    pads = [node for node in model.graph.node if node.op_type == "Pad" and readers.get(node.output[0]) != "Conv"]
+    values = {constant.name: constant for constant in model.graph.initializer}
+    smallest = onnx.numpy_helper.from_array(np.array(np.finfo(np.float32).tiny), "almost_zero")
+    for node in pads:
+        value = node.input[2] if len(node.input) > 2 else ""
+        mode = next((given.s for given in node.attribute if given.name == "mode"), b"constant")
+        zeros = not value or (value in values and not onnx.numpy_helper.to_array(values[value]).any())
+        if mode == b"constant" and zeros:
+            node.input[2:] = [smallest.name, *node.input[3:]]
+            if smallest.name not in values:
+                values[smallest.name] = smallest
+                model.graph.initializer.append(smallest)
 
 
 def _rename_output(model: Any, name: str) -> None:
