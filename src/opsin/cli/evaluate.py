@@ -44,16 +44,30 @@ def evaluate(
     from opsin.data.dataset import ImageDataset
     from opsin.evaluation.choose_part import choose_part
     from opsin.evaluation.evaluate import evaluate as evaluate_classifier
+    from opsin.evaluation.leaks import find_leaked
 
     choose("split", split, PARTS)
     classifier = Classifier.open(model, runtime, flips=flips)
-    part = choose_part(classifier, ImageDataset.open(data), split)
+    dataset = ImageDataset.open(data)
+    part = choose_part(classifier, dataset, split)
     for note in part.notes:
         print(note, file=sys.stderr)
     with progress_bar("evaluating") as advance:
         report = evaluate_classifier(classifier, part.dataset, split=part.name, progress=advance)
+    leaked = find_leaked(classifier, dataset, part.dataset)
+    honest = evaluate_classifier(classifier, part.dataset.subset(~leaked), split=part.name) if leaked.any() else None
     if html is not None:
         report.save_html(html)
-    print(json.dumps(report.to_dict(), indent=2) if as_json else report)
+    if as_json:
+        more = {} if honest is None else {"without_leaked": {"leaked": int(leaked.sum()), **honest.to_dict()}}
+        print(json.dumps({**report.to_dict(), **more}, indent=2))
+    else:
+        print(report)
+    if honest is not None and not as_json:
+        accuracy = honest.accuracy
+        print(
+            f"\n{leaked.sum():,} of these pictures are the same, or nearly the same, as ones the model learned from. "
+            f"Without them: accuracy {accuracy.value:.1%} (95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})."
+        )
     if report.skipped:
         raise typer.Exit(ExitCode.UNUSABLE)
