@@ -118,7 +118,8 @@ def _first_of_class(survey: Survey, row: int) -> dict[int, int]:
 
 def _connected(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Return sorted lists of rows that pairs connect."""
-    rows = np.unique(np.array(list(pairs)))
+    pairs = list(pairs)
+    rows = np.unique(np.array(pairs))
     place = {int(row): i for i, row in enumerate(rows)}
     first_of = groups_of(np.array([(place[a], place[b]) for a, b in pairs]), len(rows))
     found = collections.defaultdict(list)
