@@ -55,7 +55,7 @@ def label_suspect(survey: Survey) -> Finding | None:
     return Finding(
         "label-suspect",
         WARNING if surely else NOTE,
-        f"{count(len(suspects), 'picture')} ({len(suspects) / len(rows):.1%}) {looks} more like another class, the most "
+        f"{count(len(suspects), 'picture')} ({len(suspects) / len(rows):.1%}) {looks} more like another class, most "
         f"doubtful first; of {len(surely):,} the label is probably wrong.",
         "Look at them in this order; correct what is wrong, or leave it out (--write-list does so with the probable "
         "ones).",

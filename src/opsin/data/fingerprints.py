@@ -65,7 +65,7 @@ def near_duplicates(thumbnails: np.ndarray) -> np.ndarray:
     Returns:
         int64 (m, 2), row numbers, the smaller first, sorted; without repetition.
     """
-    clear = np.flatnonzero(thumbnails.reshape(len(thumbnails), -1).std(axis=1) >= _LEAST_DEVIATION)
+    clear = np.flatnonzero(thumbnails.std(axis=(1, 2)) >= _LEAST_DEVIATION)
     candidates = clear[_candidates(thumbnails[clear])]
     parts = [candidates[start : start + _CHUNK] for start in range(0, len(candidates), _CHUNK)]
     confirmed = [part[_agree(thumbnails[part[:, 0]], thumbnails[part[:, 1]])] for part in parts]
