@@ -78,7 +78,7 @@ def test_json_is_one_document_and_nothing_else_on_stdout(opsin, photos, tmp_path
     assert json.loads(answer.out)["findings"][0]["paths"] == ["cat/0.png"]
     assert answer.err.splitlines() == [
         f"Page: {tmp_path / 'page.html'}",
-        f"1 pictures to leave out: {tmp_path / 'skip.csv'} (opsin train DATA --skip {tmp_path / 'skip.csv'})",
+        f"1 picture to leave out: {tmp_path / 'skip.csv'} (opsin train DATA --skip {tmp_path / 'skip.csv'})",
     ]
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "skip.csv").read_bytes() == b"path,reason\r\ncat/0.png,unreadable\r\n"
@@ -148,7 +148,7 @@ def test_one_class_is_looked_at(opsin, photos):
     answer = opsin("check", photos)
 
     assert answer.code == ExitCode.DONE
-    assert answer.out.startswith("12 pictures, 1 classes in")
+    assert answer.out.startswith("12 pictures, 1 class in")
     assert "imbalance not applicable: there is one class only." in answer.out
 
 

@@ -50,6 +50,7 @@ def check(
 
     Nothing is changed. What was looked at is remembered: a second look is quick.
     """
+    from opsin.checks.finding import count
     from opsin.checks.run import check_dataset
     from opsin.cli.bars import progress_bar
     from opsin.data.dataset import ImageDataset
@@ -73,7 +74,10 @@ def check(
         print(f"Page: {html}", file=sys.stderr)
     if write_list is not None:
         number = report.write_list(write_list)
-        print(f"{number:,} pictures to leave out: {write_list} (opsin train DATA --skip {write_list})", file=sys.stderr)
+        print(
+            f"{count(number, 'picture')} to leave out: {write_list} (opsin train DATA --skip {write_list})",
+            file=sys.stderr,
+        )
     if strict and not report.is_clean:
         raise typer.Exit(ExitCode.GATE_FAILED)
 
@@ -108,11 +112,13 @@ def _by_model(model: Path, dataset: "ImageDataset") -> "tuple[Preprocess, np.nda
 
 
 def _text(report: "CheckReport") -> str:
+    from opsin.checks.finding import count
     from opsin.cli.account import one_line
 
     summary, root = report.summary, one_line(str(report.survey.dataset.root))
+    classes = len(summary["classes"])
     lines = [
-        f"{summary['pictures']:,} pictures, {len(summary['classes']):,} classes in {root}",
+        f"{count(summary['pictures'], 'picture')}, {classes:,} class{'' if classes == 1 else 'es'} in {root}",
         *(line for finding in report.findings for line in _lines(finding)),
     ]
     passed = [outcome.code for outcome in report.outcomes if outcome.status == "passed"]
