@@ -16,7 +16,7 @@ THUMBNAIL = 32
 _FREQUENCIES = 8
 _ORDERS = 32
 _NEIGHBOURS = 3
-_MOST_BITS = 12
+_MOST_BITS = 8
 """Of 64: hashes that differ in more are not looked at further."""
 
 _LEAST_DEVIATION = 4.0
@@ -27,6 +27,13 @@ _LARGEST_DIFFERENCE = 0.45
 """Of a thumbnail's deviation: how far a block of it may be off, root mean square, once level and contrast are equal."""
 
 _BLOCKS = 4
+
+_POSSIBLE, _SURE = 0.8, 0.965
+"""Correlation of details: of pictures that may be the same, and of those that are. Of 750 photos and their copies (JPEG
+of quality 40, half the size, 5 % and 10 % cut off, 10 % brighter), 99.5 % are above the second."""
+
+_ALWAYS_ALLOWED = 5
+"""Pairs between the two, however few the pictures; else one in a million pairs of pictures."""
 
 _CROPS = (0.0, 0.025, 0.05, 0.075)
 """How much of a side may be cut off, as a fraction of it, on both sides together or on one."""
@@ -68,8 +75,13 @@ def near_duplicates(thumbnails: np.ndarray) -> np.ndarray:
     clear = np.flatnonzero(thumbnails.std(axis=(1, 2)) >= _LEAST_DEVIATION)
     candidates = clear[_candidates(thumbnails[clear])]
     parts = [candidates[start : start + _CHUNK] for start in range(0, len(candidates), _CHUNK)]
-    confirmed = [part[_agree(thumbnails[part[:, 0]], thumbnails[part[:, 1]])] for part in parts]
-    return np.concatenate([np.empty((0, 2), dtype=np.int64), *confirmed])
+    likeness = [_likeness(thumbnails[part[:, 0]], thumbnails[part[:, 1]]) for part in parts]
+    likeness = np.concatenate([np.empty(0, dtype=np.float32), *likeness])
+    sure = likeness >= _SURE
+    possible = likeness >= _POSSIBLE
+    # Silhouettes of shoes are alike by nature: where that is so, being alike in outline tells nothing.
+    often = max(_ALWAYS_ALLOWED, len(thumbnails) ** 2 / 2 / 1e6)
+    return candidates[possible if (possible & ~sure).sum() <= often else sure]
 
 
 def groups_of(pairs: np.ndarray, count: int) -> np.ndarray:
@@ -146,22 +158,33 @@ def _cropped(thumbnails: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> n
     return np.concatenate([np.rint(rows @ part.astype(np.float32) @ columns.T).astype(np.uint8) for part in parts])
 
 
-def _agree(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return bool (m,): whether two thumbnails are of one picture, one of the two cropped a little if need be."""
+def _likeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return float32 (m,), how alike two thumbnails are in detail, cropped a little if need be; −1 if not even roughly.
+
+    The correlation, at 16 × 16 points, of what is left when each point's surroundings are taken away.
+    """
     first, second = first.astype(np.float32), second.astype(np.float32)
-    agreed = np.zeros(len(first), dtype=bool)
+    likeness = np.full(len(first), -1, dtype=np.float32)
     for matrix_rows, matrix_columns in _crops():
         for one, other in ((first, second), (second, first)):
-            open_rows = np.flatnonzero(~agreed)
-            if not len(open_rows):
-                return agreed
-            cropped = matrix_rows @ one[open_rows] @ matrix_columns.T
-            agreed[open_rows] = _match(cropped, other[open_rows])
-    return agreed
+            rows = np.flatnonzero(likeness < _SURE)
+            if not len(rows):
+                return likeness
+            cropped, whole = _smoothed(matrix_rows @ one[rows] @ matrix_columns.T), _smoothed(other[rows])
+            details = (_standardized(_details(cropped)) * _standardized(_details(whole))).mean(axis=1)
+            likeness[rows] = np.maximum(likeness[rows], np.where(_match(cropped, whole), details, -1))
+    return likeness
+
+
+def _details(points: np.ndarray) -> np.ndarray:
+    """Return what is left of each point when the mean of the nine around it is taken away."""
+    padded = np.pad(points, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    side = points.shape[1]
+    return points - sum(padded[:, i : i + side, j : j + side] for i in range(3) for j in range(3)) / 9
 
 
 def _match(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    first, second = _standardized(_smoothed(first)), _standardized(_smoothed(second))
+    first, second = _standardized(first), _standardized(second)
     correlation = (first * second).mean(axis=1)
     # Where most is alike (white paper, say) and a part is not, the block that differs most tells.
     side = THUMBNAIL // 2
