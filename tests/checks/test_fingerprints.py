@@ -31,7 +31,7 @@ def cropped(image, left, top, right, bottom):
 
 CHANGES = {
     "re-encoded": lambda image: encoded_again(image, format="JPEG", quality=40),
-    "as a palette": lambda image: image.quantize(256),
+    "as a palette": lambda image: image.quantize(256, method=Image.Quantize.FASTOCTREE),
     "halved": lambda image: image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS),
     "stretched": lambda image: image.resize((200, 90)),
     "5 % cropped": lambda image: cropped(image, 0.025, 0.025, 0.025, 0.025),

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+FEWEST = 8
+"""Clear answers without which nothing is proved, where probabilities alone may be off."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -73,6 +76,8 @@ class Parity:
     def faults(self) -> list[str]:
         """What does not hold, a phrase each; empty if the export agrees."""
         limits, found = self.limits, []
+        if limits.largest is None and self.decided < FEWEST:
+            found.append(f"only {self.decided} have a clear answer, at least {FEWEST} must for it to prove anything")
         if not self.agreement >= limits.agreement:
             found.append(f"{self.agreement:.1%} of the pictures keep their class, at least {limits.agreement:.0%} must")
         if limits.largest is not None and not self.largest_difference <= limits.largest:
