@@ -94,6 +94,8 @@ def test_every_picture_is_judged_by_what_was_not_shown_its_group():
             return np.stack([known] * len(self.classes_), axis=1)
 
     groups = np.arange(60) % 20
-    judged = out_of_fold(Witness(), groups[:, None].astype(float), np.arange(60) % 2, groups)
+    judged = out_of_fold(
+        Witness(), groups[:, None].astype(float), np.arange(60) % 2, fold_of(np.arange(60) % 2, groups)
+    )
 
     assert not judged.any()

@@ -28,34 +28,41 @@ def fold_of(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     shuffled = np.random.default_rng(0).permutation(len(labels))
     _, which, sizes = np.unique(groups[shuffled], return_inverse=True, return_counts=True)
     members = np.split(shuffled[np.argsort(which, kind="stable")], np.cumsum(sizes)[:-1])
-    held = np.zeros((FOLDS, labels.max() + 1))
+    held = np.zeros((FOLDS, labels.max() + 1), dtype=np.int64)
     folds = np.empty(len(labels), dtype=np.int64)
     # The largest first, while there is room everywhere.
-    for group in np.argsort(-sizes, kind="stable"):
+    for group in np.flatnonzero(sizes > 1)[np.argsort(-sizes[sizes > 1], kind="stable")]:
         rows = members[group]
         classes, numbers = np.unique(labels[rows], return_counts=True)
         fold = np.lexsort((held.sum(axis=1), held[:, classes] @ numbers))[0]
         held[fold, classes] += numbers
         folds[rows] = fold
+    alone = shuffled[sizes[which] == 1]
+    by_class, totals = held.T.tolist(), held.sum(axis=1).tolist()
+    for row, label in zip(alone.tolist(), labels[alone].tolist(), strict=True):
+        of_class = by_class[label]
+        fold = min(range(FOLDS), key=lambda fold: (of_class[fold], totals[fold]))
+        of_class[fold] += 1
+        totals[fold] += 1
+        folds[row] = fold
     return folds
 
 
-def out_of_fold(model: "ClassifierMixin", features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def out_of_fold(model: "ClassifierMixin", features: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
     """Return what a classifier says of pictures when it was trained on the other folds.
 
     Args:
         model: a classifier of scikit-learn; it is trained again for each fold.
         features: float (n, d).
         labels: int (n,), 0 to k − 1.
-        groups: int (n,), pictures of one group are never on both sides.
+        folds: int (n,), as `fold_of` gives them.
 
     Returns:
         float64 (n, k), probabilities.
 
     Raises:
-        NotApplicableError: all pictures are of one group.
+        NotApplicableError: all pictures are in one fold.
     """
-    folds = fold_of(labels, groups)
     probabilities = np.zeros((len(labels), labels.max() + 1))
     for fold in np.unique(folds):
         held_out = folds == fold

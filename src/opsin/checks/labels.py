@@ -11,7 +11,7 @@ import numpy as np
 
 from opsin.catalog import require_installed
 from opsin.checks.finding import NOTE, WARNING, Finding, Group, NotApplicableError, SkippedError, count
-from opsin.checks.folds import classes_to_learn, out_of_fold
+from opsin.checks.folds import classes_to_learn, fold_of, out_of_fold
 from opsin.checks.survey import Survey
 from opsin.errors import MissingPackageError
 
@@ -77,7 +77,7 @@ def judge(features: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.nd
     """
     from sklearn.linear_model import LogisticRegression
 
-    return out_of_fold(LogisticRegression(C=STRENGTH, max_iter=500), features, labels, groups)
+    return out_of_fold(LogisticRegression(C=STRENGTH, max_iter=500), features, labels, fold_of(labels, groups))
 
 
 def doubt(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 from opsin.catalog import require_installed
 from opsin.checks.facts import Facts
 from opsin.checks.finding import WARNING, Finding, Group, SkippedError
-from opsin.checks.folds import classes_to_learn, out_of_fold
+from opsin.checks.folds import classes_to_learn, fold_of, out_of_fold
 from opsin.checks.survey import Survey
 from opsin.errors import MissingPackageError
 
@@ -46,13 +46,14 @@ def shortcut(survey: Survey) -> Finding | None:
     enough = classes_to_learn(labels, survey.groups[rows])
     rows = rows[np.isin(labels, enough)]
     all_labels = np.asarray(survey.dataset.labels)[rows]
-    labels, groups = np.searchsorted(enough, all_labels), survey.groups[rows]
+    labels = np.searchsorted(enough, all_labels)
+    folds = fold_of(labels, survey.groups[rows])
     chance = 1 / len(enough)
     found = {}
     for name, trait in TRAITS.items():
         values = _values([trait(survey.facts[row]) for row in rows])
         if len(np.unique(values, axis=0)) > 1:
-            score, error = _score(values, labels, groups)
+            score, error = _score(values, labels, folds)
             # Three standard errors: with few pictures, chance alone goes some way.
             if score - 3 * error > chance and (score - chance) / (1 - chance) >= ABOVE_CHANCE:
                 found[name] = score
@@ -79,12 +80,12 @@ def _values(traits: list[Sequence[float] | str]) -> np.ndarray:
     return (which[:, None] == frequent[None]).astype(float)
 
 
-def _score(values: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+def _score(values: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> tuple[float, float]:
     """Return the balanced accuracy of a small decision tree, and its standard error; copies stay together."""
     from sklearn.tree import DecisionTreeClassifier
 
     tree = DecisionTreeClassifier(max_depth=DEPTH, class_weight="balanced", min_samples_leaf=3, random_state=0)
-    right = out_of_fold(tree, values, labels, groups).argmax(axis=1) == labels
+    right = out_of_fold(tree, values, labels, folds).argmax(axis=1) == labels
     numbers = np.bincount(labels)
     recalls = np.bincount(labels, weights=right) / numbers
     return float(recalls.mean()), float(np.sqrt((recalls * (1 - recalls) / numbers).sum()) / len(recalls))
