@@ -19,6 +19,9 @@ _NEIGHBOURS = 3
 _MOST_BITS = 8
 """Of 64: hashes that differ in more are not looked at further."""
 
+_MOST_CANDIDATES, _ALWAYS_LOOKED_AT = 4, 20_000
+"""For each picture, and at all: about a millisecond each."""
+
 _LEAST_DEVIATION = 4.0
 """Of 255: what is flatter looks like everything that is as flat."""
 
@@ -125,7 +128,12 @@ def _candidates(thumbnails: np.ndarray) -> np.ndarray:
             for keys_of, number in zip(sortable, numbers, strict=True)
         ]
         keys = np.unique(np.concatenate([keys, *found]))
-    return np.stack([keys // count, keys % count], axis=1)
+    pairs = np.stack([keys // count, keys % count], axis=1)
+    if len(pairs) <= max(_MOST_CANDIDATES * count, _ALWAYS_LOOKED_AT):
+        return pairs
+    # Pictures of a kind that look alike by nature have very many: those that are most alike are looked at.
+    bits = _count_bits(numbers[0][pairs[:, 0]] ^ numbers[0][pairs[:, 1]])
+    return pairs[np.sort(np.argsort(bits, kind="stable")[: max(_MOST_CANDIDATES * count, _ALWAYS_LOOKED_AT)])]
 
 
 def _sortable(flags: np.ndarray) -> np.ndarray:
