@@ -56,7 +56,6 @@ def _measure_times(result: Result, options, pictures: list[Path], folder: Path) 
             link = data / path.relative_to(options.data)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path.resolve())
-        # The processes that read need the package from where this one has it.
         environment = {"OPSIN_CACHE": str(folder / f"cache{size}")}
         first, second = (run(opsin_command("check", data, "--json"), environment=environment) for _ in range(2))
         found = json.loads(first.require().output)["findings"]
