@@ -35,8 +35,8 @@ _POSSIBLE, _SURE = 0.8, 0.965
 """Correlation of details: of pictures that may be the same, and of those that are. Of 750 photos and their copies (JPEG
 of quality 40, half the size, 5 % and 10 % cut off, 10 % brighter), 99.5 % are above the second."""
 
-_ALWAYS_ALLOWED = 5
-"""Pairs between the two, however few the pictures; else one in a million pairs of pictures."""
+_LARGEST_GROUP = 8
+"""Copies of one picture that are not out of the ordinary."""
 
 _CROPS = (0.0, 0.025, 0.05, 0.075)
 """How much of a side may be cut off, as a fraction of it, on both sides together or on one."""
@@ -82,9 +82,14 @@ def near_duplicates(thumbnails: np.ndarray) -> np.ndarray:
     likeness = np.concatenate([np.empty(0, dtype=np.float32), *likeness])
     sure = likeness >= _SURE
     possible = likeness >= _POSSIBLE
-    # Silhouettes of shoes are alike by nature: where that is so, being alike in outline tells nothing.
-    often = max(_ALWAYS_ALLOWED, len(thumbnails) ** 2 / 2 / 1e6)
-    return candidates[possible if (possible & ~sure).sum() <= often else sure]
+    # Silhouettes of trousers are alike by nature, each with many others: there, being alike in outline tells nothing.
+    return candidates[sure if _melt(candidates[possible], len(thumbnails)) else possible]
+
+
+def _melt(pairs: np.ndarray, count: int) -> bool:
+    """Tell whether most of the pictures in pairs are in large groups, as copies hardly ever are."""
+    sizes = np.bincount(groups_of(pairs, count), minlength=1)
+    return sizes[sizes > _LARGEST_GROUP].sum() > sizes[sizes > 1].sum() / 2
 
 
 def groups_of(pairs: np.ndarray, count: int) -> np.ndarray:
