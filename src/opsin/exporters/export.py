@@ -65,7 +65,7 @@ def export(
     """Write a classifier in another format and prove that it gives the same answers.
 
     The pictures it is proved on are those of `data` that the model did not learn from, at least 64 drawn ones where
-    no data is given. Training TensorFlow is needed for it, running the result is not.
+    no data is given. TensorFlow is needed for it, not for running the result (but a SavedModel).
 
     Args:
         classifier: the classifier, opened from a run folder or a model folder.
