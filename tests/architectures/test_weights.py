@@ -521,3 +521,12 @@ def test_efficientnet_that_never_saw_the_published_weights_is_not_scaled(colors_
     again = build_network("efficientnet_b0", (32, 32, 3), 2, weights=str(tmp_path / "run.keras"))
 
     np.testing.assert_allclose(features_of(again), IMAGES.mean((1, 2)) / 255, rtol=1e-4)
+
+
+def test_a_network_that_brings_code_along_is_not_opened_for_its_weights(tmp_path):
+    image = keras.Input((8, 8, 3))
+    network = keras.Model(image, keras.layers.Dense(2)(image))
+    keras.Model(image, keras.layers.Lambda(lambda x: x * 2)(image)).save(tmp_path / "code.keras")
+
+    with pytest.raises(ModelError, match="Lambda"):
+        load_weights(network, tmp_path / "code.keras", called="small")

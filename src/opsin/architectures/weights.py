@@ -13,6 +13,7 @@ import numpy as np
 
 from opsin.catalog import require
 from opsin.errors import ModelError, UsageError
+from opsin.keras_file import require_harmless
 
 # Where Keras puts underscores when it makes `depthwise_conv2d` of DepthwiseConv2D.
 _WORD_STARTS = re.compile("(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])")
@@ -105,6 +106,10 @@ def _explaining(path: Path) -> Iterator[None]:
 
 def _read(path: Path, network: keras.Model) -> Iterator[LayerWeights]:
     if path.suffix == ".keras":
+        try:
+            require_harmless(path, registered=frozenset(keras.saving.get_custom_objects()))
+        except ModelError as error:
+            raise ValueError(str(error).rstrip(".")) from error
         whole = keras.saving.load_model(path, compile=False, safe_mode=True)
         for layer in _leaves(whole):
             if layer.weights:

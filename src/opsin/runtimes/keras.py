@@ -8,10 +8,10 @@ import numpy as np
 
 from opsin.catalog import require
 from opsin.errors import ModelError
+from opsin.keras_file import require_affordable, require_harmless
 from opsin.model_folder import ModelCard, read_proved
 from opsin.names import KERAS
 from opsin.runtimes.base import Outputs, as_input
-from opsin.runtimes.keras_file import require_affordable, require_harmless
 
 if TYPE_CHECKING:
     import keras

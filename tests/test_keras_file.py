@@ -14,8 +14,8 @@ import pytest
 from opsin.architectures import ARCHITECTURES, build_network
 from opsin.architectures.scratch_entries import SCRATCH
 from opsin.errors import ModelError
+from opsin.keras_file import CONFIG, SIZE_LIMITS, WEIGHTS, require_harmless
 from opsin.runtimes.keras import load_keras
-from opsin.runtimes.keras_file import CONFIG, SIZE_LIMITS, WEIGHTS, require_harmless
 
 SLOW = {"alexnet", "vgg11", "vgg13", "resnet18", "resnet34", "resnet44", "resnet56", "resnet164"}
 GRAPHS = ("mobilenet_v2", "efficientnet_b0", "convnext_tiny")
@@ -125,7 +125,7 @@ def test_a_packed_file_opens(saved):
 
 def test_a_file_is_inspected_without_keras(saved):
     code = (
-        "import sys\nfrom opsin.runtimes.keras_file import require_harmless\n"
+        "import sys\nfrom opsin.keras_file import require_harmless\n"
         f"require_harmless({str(saved)!r})\nassert 'keras' not in sys.modules"
     )
 
