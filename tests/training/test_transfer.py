@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -499,7 +500,7 @@ def test_pictures_of_a_group_stay_together_and_those_without_one_stay_alone(shap
     # The group is called as some picture's number is.
     groups = ["10" if number % 24 < 6 else "" for number in range(len(shapes))]
     rows = [f"{name},{Path(name).parent},{group}" for name, group in zip(shapes.names, groups, strict=True)]
-    table = shapes.root / "groups.csv"
+    table = shutil.copytree(shapes.root, tmp_path / "shapes") / "groups.csv"
     table.write_text("\n".join(["path,label,group", *rows]))
     dataset = ImageDataset.from_csv(table)
     parts = dataset.split(0.2, 0.2, seed=4)
