@@ -242,3 +242,23 @@ def test_more_files_than_one_question_holds_are_recalled(texture, tmp_path):
 
     assert found.keys() == {path for path, _, _ in stamps[:-1]}
     assert all(one == facts for one in found.values())
+
+
+def test_pairs_of_nearly_the_same_pictures_are_looked_for_once(data, tmp_path, monkeypatch):
+    with Image.open(data / "cat/3.png") as image:
+        image.convert("RGB").save(data / "cat/copy.jpg", quality=60)
+    dataset = ImageDataset.open(data)
+    first = survey(dataset, cache=tmp_path / "cache").near_pairs
+    monkeypatch.setattr(surveying, "near_duplicates", pytest.fail)
+
+    assert survey(dataset, cache=tmp_path / "cache").near_pairs.tolist() == first.tolist()
+    assert len(first) == 1
+
+
+def test_other_pictures_have_pairs_of_their_own(data, tmp_path):
+    assert len(survey(ImageDataset.open(data), cache=tmp_path / "cache").near_pairs) == 0
+
+    with Image.open(data / "cat/3.png") as image:
+        image.convert("RGB").save(data / "cat/copy.jpg", quality=60)
+
+    assert len(survey(ImageDataset.open(data), cache=tmp_path / "cache").near_pairs) == 1

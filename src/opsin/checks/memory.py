@@ -5,6 +5,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from opsin.checks.facts import VERSION, Facts
 from opsin.data.cache import default_folder
 
@@ -79,6 +81,23 @@ class Memory:
                     [(_key(path), size, time, facts.digest) for (path, size, time), facts in noted],
                 )
 
+    def recall_pairs(self, key: str) -> np.ndarray | None:
+        """Return int64 (m, 2), the pairs of pictures that were found among some; None if these were not looked at."""
+        rows = self._query("SELECT content FROM pairs WHERE key = ?", [key])
+        return np.frombuffer(rows[0][0], np.int64).reshape(-1, 2) if rows else None
+
+    def remember_pairs(self, key: str, pairs: np.ndarray) -> None:
+        """Keep which pairs were found among some pictures.
+
+        Args:
+            key: a hash of all that the pairs depend on.
+            pairs: int64 (m, 2).
+        """
+        with self._coping():
+            if self._database is not None:
+                with self._database:
+                    self._database.execute("INSERT OR REPLACE INTO pairs VALUES (?, ?)", [key, pairs.tobytes()])
+
     def _query(self, statement: str, values: Sequence) -> list[tuple]:
         with self._coping():
             if self._database is not None:
@@ -110,6 +129,7 @@ class Memory:
                 "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, time INTEGER, digest TEXT)"
             )
             self._database.execute("CREATE TABLE IF NOT EXISTS facts (digest TEXT PRIMARY KEY, content BLOB)")
+            self._database.execute("CREATE TABLE IF NOT EXISTS pairs (key TEXT PRIMARY KEY, content BLOB)")
 
     def _disconnect(self) -> None:
         if self._database is not None:

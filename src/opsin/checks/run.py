@@ -139,7 +139,7 @@ def check_dataset(
             f"Expected features of {len(dataset):,} pictures, a row each. Received {len(features):,} rows."
         )
     found = survey(dataset, preprocess=preprocess, cache=cache, processes=processes, progress=progress)
-    found = Survey(dataset, found.facts, preprocess, features)
+    found = Survey(dataset, found.facts, preprocess, features, cache)
     outcomes = []
     for code in CHECKS:
         if code in codes:

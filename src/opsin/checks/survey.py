@@ -15,7 +15,7 @@ import numpy as np
 from opsin.checks.facts import Facts, digest_of, look
 from opsin.checks.memory import Memory, Stamp
 from opsin.data.dataset import ImageDataset
-from opsin.data.fingerprints import groups_of, near_duplicates
+from opsin.data.fingerprints import FINDER, groups_of, near_duplicates
 from opsin.errors import DataError, PictureError
 from opsin.images.decode import decode_image, read_content
 from opsin.images.preprocess import Preprocess
@@ -43,12 +43,14 @@ class Survey:
         preprocess: the recipe that training will use; None if it is not known.
         features: float32 (n, d), what a model sees in each picture; None for none. A row of one that cannot be read
             is of no use.
+        cache: the cache folder, where pairs that were found are remembered; None for the user's.
     """
 
     dataset: ImageDataset
     facts: tuple[Facts, ...]
     preprocess: Preprocess | None = None
     features: np.ndarray | None = None
+    cache: Path | None = None
 
     @functools.cached_property
     def readable(self) -> np.ndarray:
@@ -77,7 +79,14 @@ class Survey:
         rows = np.array(sorted(self.rows_of), dtype=np.int64)
         if not len(rows):
             return np.empty((0, 2), dtype=np.int64)
-        return rows[near_duplicates(np.stack([self.facts[row].thumbnail for row in rows]))]
+        thumbnails = np.stack([self.facts[row].thumbnail for row in rows])
+        key = f"{FINDER} {digest_of(thumbnails.tobytes())}"
+        with Memory(self.cache) as memory:
+            pairs = memory.recall_pairs(key)
+            if pairs is None:
+                pairs = near_duplicates(thumbnails)
+                memory.remember_pairs(key, pairs)
+        return rows[pairs]
 
     @functools.cached_property
     def groups(self) -> np.ndarray:
@@ -134,7 +143,7 @@ def survey(
             )
             done += len(chunk)
             progress(done, len(dataset))
-    return Survey(dataset, tuple(found[path] for path in dataset.paths), preprocess)
+    return Survey(dataset, tuple(found[path] for path in dataset.paths), preprocess, cache=cache)
 
 
 def count_unseen(dataset: ImageDataset, cache: Path | None = None) -> int:

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+FINDER = 1
+"""Of what counts as nearly the same; another one finds other pairs."""
+
 THUMBNAIL = 32
 """Height and width in pixels of the grey thumbnails that everything here works on."""
 
