@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from opsin.cli import export as command
 from opsin.errors import ModelError, UsageError
-from opsin.exporters.foreign import Description, adopt, read_class_names
+from opsin.exporters.foreign import RANGES, Description, adopt, read_class_names
 from opsin.images.drawing import draw_picture, save_image
 
 NAMES = ("a", "b", "c")
@@ -92,3 +93,7 @@ def test_class_names_are_read_one_a_line(tmp_path):
         read_class_names(tmp_path / "labels.txt")
     with pytest.raises(UsageError, match="a class name a line"):
         read_class_names(tmp_path / "nothing.txt")
+
+
+def test_the_command_names_the_ranges_that_there_are():
+    assert command.RANGES == RANGES

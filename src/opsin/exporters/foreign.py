@@ -13,7 +13,7 @@ from opsin.exporters.write_model import write_model
 from opsin.images.preprocess import Preprocess
 from opsin.model_folder import ModelCard
 from opsin.names import TWIN
-from opsin.runtimes.keras import load_keras
+from opsin.runtimes.keras import load_keras, node_of
 
 if TYPE_CHECKING:
     import keras
@@ -117,8 +117,7 @@ def _range(network: "keras.Model", pixels: str | None) -> str:
 def _with_logits(network: "keras.Model") -> "keras.Model":
     """Return the network without the activation at its end: what it gives before the softmax or the sigmoid."""
     keras = require("keras", "opening a .keras file")
-    operation, number, _ = network.outputs[0]._keras_history
-    node = operation._inbound_nodes[number]
+    node = node_of(network.outputs[0])
     layer = node.operation
     if isinstance(layer, keras.layers.Softmax):
         return keras.Model(network.inputs[0], node.input_tensors[0])

@@ -137,17 +137,18 @@ def with_features(network: "keras.Model") -> "keras.Model":
 
 
 def _features(keras: Any, network: "keras.Model") -> "keras.KerasTensor":
-    node = _node(network.outputs[0])
+    node = node_of(network.outputs[0])
     if not isinstance(node.operation, keras.layers.Dense):
         return network.outputs[0]
     (tensor,) = node.input_tensors
-    before = _node(tensor)
+    before = node_of(tensor)
     if isinstance(before.operation, keras.layers.Dropout):
         (tensor,) = before.input_tensors
     return tensor if len(tensor.shape) == 2 else keras.layers.Flatten()(tensor)
 
 
-def _node(tensor: "keras.KerasTensor") -> Any:
+def node_of(tensor: "keras.KerasTensor") -> Any:
+    """Return what made a tensor: its operation, and the tensors that went in."""
     # A layer's own `input` is none where parts of the network were made into networks of their own.
     operation, number, _ = tensor._keras_history
     return operation._inbound_nodes[number]
