@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Classifier": "opsin.classifier",
+    "Explanation": "opsin.explanation.explain",
     "FeatureIndex": "opsin.features.index",
     "ImageDataset": "opsin.data.dataset",
     "OpsinError": "opsin.errors",
@@ -24,6 +25,7 @@ _PUBLIC = {
     "check_dataset": "opsin.checks.run",
     "embed": "opsin.features.embedding",
     "evaluate": "opsin.evaluation.evaluate",
+    "explain": "opsin.explanation.explain",
     "export": "opsin.exporters.export",
     "train": "opsin.training.train",
     "verify": "opsin.exporters.verify",

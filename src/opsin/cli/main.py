@@ -10,11 +10,25 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from opsin import __version__
-from opsin.cli import archs, benchmark, check, demo, embed, evaluate, export, predict, similar, summary, train, verify
+from opsin.cli import (
+    archs,
+    benchmark,
+    check,
+    demo,
+    embed,
+    evaluate,
+    explain,
+    export,
+    predict,
+    similar,
+    summary,
+    train,
+    verify,
+)
 from opsin.errors import ExitCode, OpsinError
 
 # Each module has a function of its own name and EXAMPLES.
-COMMANDS = (demo, check, train, evaluate, predict, export, verify, benchmark, embed, similar, archs, summary)
+COMMANDS = (demo, check, train, evaluate, predict, explain, export, verify, benchmark, embed, similar, archs, summary)
 
 DEBUG = "--debug"
 

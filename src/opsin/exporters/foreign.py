@@ -59,10 +59,10 @@ def adopt(path: str | Path, description: Description, folder: Path, *, trust: bo
     network = require("keras", "opening a .keras file").Model(opened.inputs[0], opened.outputs[0], name=opened.name)
     if len(network.inputs[0].shape) != 4:
         raise UsageError(f"Expected a network that takes pictures, (N, h, w, c); it takes {network.inputs[0].shape}.")
-    recipe = _recipe(network, description)
+    recipe = recipe_of(network, description)
     logits = _with_logits(network)
     _require_names(logits, description.class_names)
-    whole = _from_pixels(logits, recipe, _range(network, description.pixels))
+    whole = _from_pixels(logits, recipe, range_of(network, description.pixels))
     provenance = {"opsin": __version__, "architecture": network.name, "source": Path(path).name}
     card = ModelCard(description.class_names, recipe, provenance=provenance)
     write_model(folder, whole, card)
@@ -84,7 +84,12 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
     return names
 
 
-def _recipe(network: "keras.Model", description: Description) -> Preprocess:
+def recipe_of(network: "keras.Model", description: Description) -> Preprocess:
+    """Return the recipe from a picture to a network's input.
+
+    Raises:
+        UsageError: it takes no pictures, or any size and none is said.
+    """
     _, height, width, channels = network.inputs[0].shape
     color = CHANNELS.get(channels)
     if color is None:
@@ -95,7 +100,7 @@ def _recipe(network: "keras.Model", description: Description) -> Preprocess:
     return Preprocess(height, width, fit=description.fit, color=color)
 
 
-def _range(network: "keras.Model", pixels: str | None) -> str:
+def range_of(network: "keras.Model", pixels: str | None) -> str:
     """Return the range of values that the network takes; nobody can guess it if it does not scale by itself.
 
     Raises:

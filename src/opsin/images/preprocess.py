@@ -147,8 +147,25 @@ class Preprocess:
         """
         if self.fit != "crop":
             return 0.0
-        left, top, right, bottom = _kept(self, (0, 0, width, height))
+        left, top, right, bottom = self.kept(height, width)
         return 1 - (right - left) * (bottom - top) / (width * height)
+
+    def kept(self, height: int, width: int) -> Region:
+        """Return what of a picture goes into the result: left, top, right, bottom, in its pixels.
+
+        >>> Preprocess(10, 10, fit="crop").kept(100, 400)
+        (150.0, 0.0, 250.0, 100.0)
+        """
+        whole = (0, 0, width, height)
+        return _kept(self, whole) if self.fit == "crop" else whole
+
+    def place(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Return where in the result the picture lies: left, top, right, bottom, in the result's pixels.
+
+        >>> Preprocess(10, 10, fit="pad").place(100, 400)
+        (0, 4, 10, 6)
+        """
+        return _place(self, height, width) if self.fit == "pad" else (0, 0, self.width, self.height)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the recipe as plain values for a JSON file."""
@@ -211,12 +228,18 @@ def _kept(recipe: Preprocess, region: Region) -> Region:
 
 def _pad(recipe: Preprocess, image: Image.Image, region: Region) -> Image.Image:
     left, top, right, bottom = region
-    scale = min(recipe.width / (right - left), recipe.height / (bottom - top))
-    width, height = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    place = _place(recipe, bottom - top, right - left)
+    size = place[2] - place[0], place[3] - place[1]
     canvas = Image.new("RGB", (recipe.width, recipe.height), recipe.background)
-    place = (recipe.width - width) // 2, (recipe.height - height) // 2
-    canvas.paste(image.resize((width, height), RESAMPLES[recipe.resample], box=region), place)
+    canvas.paste(image.resize(size, RESAMPLES[recipe.resample], box=region), place[:2])
     return canvas
+
+
+def _place(recipe: Preprocess, height: float, width: float) -> tuple[int, int, int, int]:
+    scale = min(recipe.width / width, recipe.height / height)
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (recipe.width - width) // 2, (recipe.height - height) // 2
+    return left, top, left + width, top + height
 
 
 FITS: dict[str, Callable[[Preprocess, Image.Image, Region], Image.Image]] = {

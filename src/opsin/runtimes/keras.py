@@ -55,6 +55,15 @@ def open_keras(folder: Path, card: ModelCard, threads: int | None = None) -> Ker
 
 
 def load_keras(path: str | Path, *, trust: bool = False) -> KerasRuntime:
+    """Open any `.keras` file as a runtime, as `load_network` does."""
+    network = load_network(path, trust=trust)
+    try:
+        return KerasRuntime(network)
+    except Exception as error:
+        raise _not_opened(path, error) from error
+
+
+def load_network(path: str | Path, *, trust: bool = False) -> "keras.Model":
     """Open any `.keras` file: inspected first, and in Keras's safe mode.
 
     Args:
@@ -71,7 +80,7 @@ def load_keras(path: str | Path, *, trust: bool = False) -> KerasRuntime:
         config = require_harmless(path, registered=frozenset(keras.saving.get_custom_objects()))
         require_affordable(path, _count_parameters(path, config))
     try:
-        return KerasRuntime(keras.saving.load_model(path, compile=False, safe_mode=not trust))
+        return keras.saving.load_model(path, compile=False, safe_mode=not trust)
     # What Keras raises on a damaged file is not said anywhere.
     except Exception as error:
         raise _not_opened(path, error) from error
