@@ -88,7 +88,7 @@ def test_without_pictures_it_is_one():
 
 
 @pytest.mark.parametrize(
-    "logits, labels", [(np.array([[np.nan, 0.0]]), [0]), (np.zeros((2, 3)), [0]), (np.zeros(3), [0, 1, 2])]
+    ("logits", "labels"), [(np.array([[np.nan, 0.0]]), [0]), (np.zeros((2, 3)), [0]), (np.zeros(3), [0, 1, 2])]
 )
 def test_logits_that_are_no_numbers_or_have_no_labels_are_refused(logits, labels):
     with pytest.raises(UsageError, match="finite logits"):
