@@ -86,7 +86,7 @@ def find_place(places: Sequence[Place]) -> Place:
     if not candidates:
         raise ModelError(
             "Expected a network with a layer that gives maps (h, w, c), a convolution say, for a heat map of that "
-            "layer; this one has none. Use a method that works on pixels: occlusion, integrated_gradients or smooth_grad."
+            "layer; this one has none. Use one that works on pixels: occlusion, integrated_gradients or smooth_grad."
         )
     return candidates[-1]
 

@@ -1,0 +1,94 @@
+"""Whether heat maps point at what is in the picture: the share of pictures whose map has its peak on the animal.
+
+A MobileNet with its published 1000-class head, opened as a Keras network that Opsin did not make; each picture is
+explained for the class that the network itself thinks most probable, right or wrong. The peak is the middle of the
+cell in which a method's own map is highest: no smoothing, no tolerance. Zhang et al. 2016, arXiv 1608.00507, section 4.2.
+Beside it the picture's centre, and random points.
+"""
+
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from benchmarks.results import Figure, Result, arguments
+from opsin.explanation import EXPLAINERS
+from opsin.explanation.explain import Seen, look
+from opsin.explanation.geometry import peak_on_picture
+from opsin.explanation.heat_maps import heat_maps
+from opsin.explanation.network import ImageNetwork
+from opsin.explanation.opening import open_network
+from opsin.exporters.foreign import Description
+from opsin.images.decode import decode_image
+
+ANIMAL = 1
+POINTS = 1000
+SLOW = ("score_cam", "integrated_gradients", "smooth_grad", "occlusion")
+CENTRE_GOAL, OFF_CENTRE_GOAL = 87.0, 60.0
+"""What Grad-CAM is to reach, in percent: of all pictures, and of those whose centre is not on the animal."""
+
+
+def open_mobilenet(weights: Path) -> ImageNetwork:
+    model = keras.applications.MobileNet(alpha=0.75, weights=str(weights))
+    return open_network(model, Description(tuple(map(str, range(1000))), pixels="minus_one_one"))
+
+
+def on_animal(network: ImageNetwork, seen: Seen, mask: np.ndarray, method: str) -> bool:
+    """Tell whether a method's peak for the most probable class lies on the animal."""
+    (heat_map,), (peak,) = heat_maps(network, seen.image[None], np.array([seen.best]), method=method)
+    row, column = peak_on_picture(heat_map, network.preprocess, *mask.shape)
+    return bool(peak > 0 and mask[row, column] == ANIMAL)
+
+
+def main() -> None:
+    """Parse, measure, publish."""
+    parser = arguments(__doc__)
+    parser.add_argument("--weights", type=Path, required=True, help="mobilenet_0.75_224.h5, with its 1000-class head")
+    parser.add_argument("--data", type=Path, required=True, help="a folder with images/ and masks/ (1: the animal)")
+    parser.add_argument("--methods", nargs="+", default=list(EXPLAINERS), choices=EXPLAINERS, metavar="METHOD")
+    parser.add_argument("--slow", type=int, default=150, help="pictures for the methods that run the network often")
+    options = parser.parse_args()
+    files = sorted((options.data / "images").glob("*.jpg"))
+    network = open_mobilenet(options.weights)
+    settings = {"weights": options.weights.name, "pictures": len(files), "layer": network.place().name}
+    result = Result("pointing_game", "python -m benchmarks.pointing_game --weights FILE --data DIR", settings)
+
+    seen = [look(network, file) for file in files]
+    masks = [read_mask(options.data / "masks" / f"{file.stem}.png") for file in files]
+    centred = np.array([mask[mask.shape[0] // 2, mask.shape[1] // 2] == ANIMAL for mask in masks])
+    random = np.random.default_rng(0)
+    by_chance = [np.mean(mask.reshape(-1)[random.integers(0, mask.size, POINTS)] == ANIMAL) for mask in masks]
+    result.figures += rates("the picture's centre", centred, centred)
+    result.figures += rates("random points", np.array(by_chance), centred)
+    for method in options.methods:
+        started = time.perf_counter()
+        # Every second, third or fifth picture: the files are in the order of the breeds.
+        chosen = np.linspace(0, len(files) - 1, min(options.slow, len(files))).astype(int)
+        chosen = chosen if method in SLOW else np.arange(len(files))
+        hits = np.array([on_animal(network, seen[i], masks[i], method) for i in chosen])
+        goals = (CENTRE_GOAL, OFF_CENTRE_GOAL) if method == "grad_cam" else (None, None)
+        result.figures += rates(method, hits, centred[chosen], goals)
+        print(method, f"{hits.mean():.3f} of {len(hits)} in {time.perf_counter() - started:.0f} s", flush=True)
+    result.publish(options.results)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Return uint8 (H, W): 1 the animal, 2 the background, 3 the border between them."""
+    return decode_image(path)[:, :, 0]
+
+
+def rates(
+    what: str, hits: np.ndarray, centred: np.ndarray, goals: tuple[float | None, float | None] = (None, None)
+) -> list[Figure]:
+    """Return the share of hits in percent: of all pictures, and of those whose centre is not on the animal."""
+    off = ~centred.astype(bool)
+    figures = [Figure(f"{what}: on the animal, of {len(hits)}", 100 * float(hits.mean()), "%", at_least=goals[0])]
+    if off.any():
+        name = f"{what}: of the {off.sum()} whose centre is not"
+        figures.append(Figure(name, 100 * float(hits[off].mean()), "%", at_least=goals[1]))
+    return figures
+
+
+if __name__ == "__main__":
+    main()
