@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as reference
 
 from opsin.errors import DataError
-from opsin.evaluation.metrics import Average, ClassScore, measure
+from opsin.evaluation.metrics import ClassScore, measure
 
 
 def predictions(n, k, seed=0):
@@ -13,6 +13,14 @@ def predictions(n, k, seed=0):
     labels = np.concatenate([np.arange(k), generator.integers(0, k, n - k)])
     scores = np.exp(2 * generator.normal(size=(n, k)) + 2 * np.eye(k)[labels])
     return labels, scores / scores.sum(axis=1, keepdims=True)
+
+
+def rates(one):
+    return one.precision.value, one.recall.value, one.f1.value
+
+
+def values(estimates):
+    return {name: estimate.value for name, estimate in estimates.items()}
 
 
 def names(k):
@@ -29,21 +37,30 @@ def test_the_numbers_are_those_of_scikit_learn(k):
     close = {"rel": 1e-9, "abs": 1e-9}
     assert measured.accuracy.value == pytest.approx(reference.accuracy_score(labels, predicted), **close)
     balanced = reference.balanced_accuracy_score(labels, predicted)
-    assert measured.balanced_accuracy == pytest.approx(balanced, **close)
-    assert measured.log_loss == pytest.approx(reference.log_loss(labels, probabilities), **close)
+    assert measured.balanced_accuracy.value == pytest.approx(balanced, **close)
+    assert measured.log_loss.value == pytest.approx(reference.log_loss(labels, probabilities), **close)
+    assert measured.kappa == pytest.approx(reference.cohen_kappa_score(labels, predicted), **close)
+    assert measured.matthews == pytest.approx(reference.matthews_corrcoef(labels, predicted), **close)
     for average, found in (("macro", measured.macro), ("weighted", measured.weighted)):
         expected = reference.precision_recall_fscore_support(labels, predicted, average=average)[:3]
-        assert (found.precision, found.recall, found.f1) == pytest.approx(expected, **close)
+        assert rates(found) == pytest.approx(expected, **close)
     columns = reference.precision_recall_fscore_support(labels, predicted)
-    found = [(one.precision, one.recall, one.f1, one.support) for one in measured.per_class]
+    found = [(*rates(one), one.support) for one in measured.per_class]
     np.testing.assert_allclose(found, np.transpose(columns), rtol=0, atol=1e-9)
     np.testing.assert_array_equal(measured.confusion_matrix, reference.confusion_matrix(labels, predicted))
+    truth = np.eye(k)[labels]
+    areas = [(one.roc_auc, one.average_precision) for one in measured.per_class]
+    expected = [reference.roc_auc_score(truth, probabilities, average=None)]
+    expected.append([reference.average_precision_score(truth[:, i], probabilities[:, i]) for i in range(k)])
+    np.testing.assert_allclose(areas, np.transpose(expected), rtol=0, atol=1e-9)
+    assert (measured.roc_auc, measured.average_precision) == pytest.approx(np.mean(expected, axis=1), **close)
 
 
 def test_top_k_is_that_of_scikit_learn_where_nothing_ties():
     labels, probabilities = predictions(200, 7)
     expected = {str(k): reference.top_k_accuracy_score(labels, probabilities, k=k) for k in (3, 5)}
-    assert measure(labels, probabilities, names(7)).top_k == pytest.approx(expected, abs=1e-9)
+    top_k = measure(labels, probabilities, names(7)).top_k
+    assert values(top_k) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize(("k", "kept"), [(2, []), (3, []), (4, ["3"]), (5, ["3"]), (6, ["3", "5"])])
@@ -60,26 +77,26 @@ def test_five_pictures_worked_by_hand():
 
     assert measured.n == 5
     assert measured.confusion_matrix.tolist() == [[2, 1], [1, 1]]
-    assert measured.per_class == [
-        ClassScore("cat", pytest.approx(2 / 3), pytest.approx(2 / 3), pytest.approx(2 / 3), 3),
-        ClassScore("dog", 0.5, 0.5, 0.5, 2),
+    assert [(one.name, *rates(one), one.support) for one in measured.per_class] == [
+        ("cat", pytest.approx(2 / 3), pytest.approx(2 / 3), pytest.approx(2 / 3), 3),
+        ("dog", 0.5, 0.5, 0.5, 2),
     ]
     assert (measured.accuracy.value, measured.accuracy.n) == (0.6, 5)
-    assert measured.balanced_accuracy == pytest.approx(7 / 12)
-    assert measured.weighted.f1 == pytest.approx(0.6)
-    assert measured.log_loss == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7, 0.3]).mean())
+    assert measured.balanced_accuracy.value == pytest.approx(7 / 12)
+    assert measured.weighted.f1.value == pytest.approx(0.6)
+    assert measured.log_loss.value == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7, 0.3]).mean())
 
 
 def test_a_constant_prediction_finds_only_the_classes_it_names_first():
     labels = np.arange(10)
     measured = measure(labels, np.full((10, 10), 0.1), names(10))
-    assert (measured.accuracy.value, measured.top_k) == (0.1, {"3": 0.3, "5": 0.5})
+    assert (measured.accuracy.value, values(measured.top_k)) == (0.1, {"3": 0.3, "5": 0.5})
 
 
 def test_what_is_right_at_once_is_right_in_the_top_3_even_among_ties():
     probabilities = np.array([[0.25, 0.25, 0.25, 0.25]])
     measured = measure([0], probabilities, names(4))
-    assert (measured.accuracy.value, measured.top_k) == (1.0, {"3": 1.0})
+    assert (measured.accuracy.value, values(measured.top_k)) == (1.0, {"3": 1.0})
 
 
 def test_a_class_without_pictures_has_no_scores_and_no_part_in_the_averages():
@@ -89,8 +106,8 @@ def test_a_class_without_pictures_has_no_scores_and_no_part_in_the_averages():
     measured = measure([0, 0, 1, 1], probabilities, ["cat", "dog", "yeti"])
 
     assert measured.per_class[2] == ClassScore("yeti", None, None, None, 0)
-    assert measured.macro == Average(1.0, 0.75, pytest.approx((1 + 2 / 3) / 2))
-    assert measured.balanced_accuracy == 0.75
+    assert rates(measured.macro) == (1.0, 0.75, pytest.approx((1 + 2 / 3) / 2))
+    assert measured.balanced_accuracy.value == 0.75
     assert measured.confusion_matrix.tolist() == [[2, 0, 0], [0, 1, 1], [0, 0, 0]]
 
 
@@ -100,13 +117,13 @@ def test_one_picture_and_one_class_alone_are_measured_without_a_warning(labels):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         measured = measure(labels, probabilities, names(3))
-    assert (measured.accuracy.value, measured.accuracy.high, measured.macro.f1) == (1.0, 1.0, 1.0)
-    assert measured.log_loss == pytest.approx(np.log(2))
+    assert (measured.accuracy.value, measured.accuracy.high, measured.macro.f1.value) == (1.0, 1.0, 1.0)
+    assert measured.log_loss.value == pytest.approx(np.log(2))
 
 
 def test_a_true_class_given_no_probability_at_all_costs_much_but_not_everything():
     measured = measure([0], np.array([[0.0, 1.0]]), ["cat", "dog"])
-    assert measured.log_loss == pytest.approx(-np.log(np.finfo(np.float64).eps))
+    assert measured.log_loss.value == pytest.approx(-np.log(np.finfo(np.float64).eps))
 
 
 def test_rounding_in_half_precision_is_forgiven_without_a_warning():
@@ -114,7 +131,7 @@ def test_rounding_in_half_precision_is_forgiven_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rounded = measure(labels, probabilities.astype(np.float16), names(6))
-    assert rounded.log_loss == pytest.approx(measure(labels, probabilities, names(6)).log_loss, abs=1e-2)
+    assert rounded.log_loss.value == pytest.approx(measure(labels, probabilities, names(6)).log_loss.value, abs=1e-2)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -0.5, 7.0])

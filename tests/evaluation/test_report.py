@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from opsin.classifier import softmax
 from opsin.errors import DataError
 from opsin.evaluation.mistakes import Confusion, Mistake, confident_mistakes, confused_pairs, worst_first
 from opsin.evaluation.report import Report
@@ -36,12 +37,18 @@ def test_the_json_holds_every_number_under_its_key(report, tmp_path):
         "recall": None,
         "f1": None,
         "support": 0,
+        "roc_auc": None,
+        "average_precision": None,
     }
+    assert set(saved["per_class"][0]["recall"]) == {"value", "low", "high", "n"}
+    assert {"temperature", "ece", "brier", "before", "bins", "perfect_ece"} <= set(saved["calibration"])
+    assert all(isinstance(saved["calibration"][name], float) for name in ("temperature", "ece", "brier"))
+    assert [row["threshold"] for row in saved["thresholds"]] == [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]
     assert saved["confusion_matrix"] == [[2, 1, 0], [1, 1, 0], [0, 0, 0]]
     assert saved["skipped"] == [{"path": "broken.png", "reason": "the file ends early"}]
-    assert (saved["format"], saved["split"], saved["n"], saved["class_names"]) == (1, "val", 5, NAMES)
+    assert (saved["format"], saved["split"], saved["n"], saved["class_names"]) == (2, "val", 5, NAMES)
     assert set(saved["macro"]) == set(saved["weighted"]) == {"precision", "recall", "f1"}
-    assert {"balanced_accuracy", "top_k", "log_loss"} <= set(saved)
+    assert {"balanced_accuracy", "top_k", "log_loss", "kappa", "matthews", "roc_auc", "warnings"} <= set(saved)
 
 
 def test_the_json_is_strict_and_has_top_k_under_text_keys(tmp_path):
@@ -52,7 +59,7 @@ def test_the_json_is_strict_and_has_top_k_under_text_keys(tmp_path):
         raise AssertionError(constant)
 
     saved = json.loads((tmp_path / "r.json").read_text("utf-8"), parse_constant=refuse)
-    assert saved["top_k"] == {"3": 1.0, "5": 1.0}
+    assert {k: share["value"] for k, share in saved["top_k"].items()} == {"3": 1.0, "5": 1.0}
 
 
 def test_a_file_name_that_is_not_utf8_is_saved_and_comes_back(tmp_path):
@@ -91,3 +98,25 @@ def test_the_pair_confused_most_often_comes_first_and_right_answers_are_no_confu
 
 def test_classes_without_pictures_come_after_the_worst(report):
     assert [one.name for one in worst_first(report.metrics.per_class)] == ["dog", "cat", "yeti"]
+
+
+def test_what_few_pictures_cannot_say_is_said():
+    few = Report.from_predictions([0] * 30 + [1] * 4, np.eye(3)[[0] * 30 + [1] * 3 + [0]], ["p"] * 34, NAMES)
+    assert few.warnings == [
+        "dog has only 4 pictures here: its true recall may be anything from 30.1 % to 95.4 %.",
+        "Without pictures here, so nothing is known of: yeti.",
+    ]
+
+
+def test_pictures_of_one_class_say_nothing_of_the_others():
+    report = Report.from_predictions([1] * 20, np.eye(2)[[1] * 19 + [0]], ["p"] * 20, ["cat", "dog"])
+    assert report.warnings[-1].startswith("All pictures are of one class, dog")
+    assert [one.roc_auc for one in report.metrics.per_class] == [None, None]
+
+
+def test_the_report_knows_the_probabilities_before_calibration():
+    logits = np.array([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
+    calibrated = softmax(logits, 2.0)
+    report = Report.from_predictions([0, 1, 1], calibrated, ["p"] * 3, ["cat", "dog"], temperature=2.0)
+    raw = Report.from_predictions([0, 1, 1], softmax(logits), ["p"] * 3, ["cat", "dog"])
+    assert report.to_dict()["calibration"]["before"]["log_loss"] == pytest.approx(raw.metrics.log_loss.value)

@@ -59,6 +59,8 @@ def evaluate(
         classifier.class_names,
         split=split,
         skipped=[(skipped.path, skipped.reason) for skipped in unreadable],
+        root=dataset.root,
+        temperature=classifier.card.temperature,
     )
 
 

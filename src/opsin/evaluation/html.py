@@ -15,7 +15,7 @@ from opsin.evaluation.charts import (
 from opsin.evaluation.metrics import Average, ClassScore, Metrics
 from opsin.evaluation.mistakes import confident_mistakes, confused_pairs, worst_first
 from opsin.evaluation.report import Report
-from opsin.evaluation.wording import count, interval, percent, readable, score
+from opsin.evaluation.wording import count, interval, percent, readable, score, value_of
 
 # A table shows this many rows at once; the rest can be unfolded.
 ROWS_SHOWN = 25
@@ -54,10 +54,10 @@ def report_page(
 def _headline(report: Report, title: str) -> str:
     metrics = report.metrics
     figures = {
-        "balanced accuracy": percent(metrics.balanced_accuracy),
-        "macro F1": score(metrics.macro.f1),
-        **{f"top-{k} accuracy": percent(value) for k, value in metrics.top_k.items()},
-        "log-loss": score(metrics.log_loss),
+        "balanced accuracy": percent(metrics.balanced_accuracy.value),
+        "macro F1": score(metrics.macro.f1.value),
+        **{f"top-{k} accuracy": percent(share.value) for k, share in metrics.top_k.items()},
+        "log-loss": score(metrics.log_loss.value),
     }
     entries = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures.items())
     pictures = count(metrics.n, "picture")
@@ -90,13 +90,14 @@ def _per_class(metrics: Metrics) -> str:
 
 
 def _score_row(one: ClassScore) -> str:
-    cells = f"{_text(one.name)}<td>{score(one.precision)}</td><td>{score(one.recall)}</td>"
-    bar = f'<td class="bar" style="--share: {100 * (one.f1 or 0):.1f}%">{score(one.f1)}</td>'
+    precision, recall, f1 = (value_of(rate) for rate in (one.precision, one.recall, one.f1))
+    cells = f"{_text(one.name)}<td>{score(precision)}</td><td>{score(recall)}</td>"
+    bar = f'<td class="bar" style="--share: {100 * (f1 or 0):.1f}%">{score(f1)}</td>'
     return f"<tr>{cells}{bar}<td>{one.support:,}</td></tr>"
 
 
 def _average_row(name: str, average: Average, n: int) -> str:
-    numbers = (score(average.precision), score(average.recall), score(average.f1), f"{n:,}")
+    numbers = (*(score(rate.value) for rate in (average.precision, average.recall, average.f1)), f"{n:,}")
     return f'<tr><td class="text">{name}</td>{"".join(f"<td>{number}</td>" for number in numbers)}</tr>'
 
 

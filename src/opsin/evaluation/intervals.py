@@ -1,4 +1,4 @@
-"""How far a fraction that was counted can be from the one that is meant."""
+"""How far a number that was measured on some pictures can be from the one that is meant."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from opsin.errors import UsageError
 
 @dataclass(frozen=True)
 class Estimate:
-    """A fraction from 0 to 1 that was counted on `n` pictures, and its interval."""
+    """A number that was measured on `n` pictures, and its 95 % interval: a fraction from 0 to 1 unless said."""
 
     value: float
     low: float
@@ -26,6 +26,25 @@ def estimate(successes: int, n: int) -> Estimate:
     """
     low, high = wilson_interval(successes, n)
     return Estimate(value=successes / n, low=low, high=high, n=n)
+
+
+def estimate_f1(hits: int, truths: int, said: int) -> Estimate:
+    """Return F1, `2 hits / (truths + said)`, with its 95 % interval.
+
+    Of the pictures that are of the class or were said to be, the share that are both is a plain fraction, J, which has
+    a Wilson interval; F1 is 2 J / (1 + J), and so are the ends.
+
+    Args:
+        hits: pictures of the class that were said to be of it.
+        truths: pictures of the class.
+        said: pictures that were said to be of it.
+
+    >>> estimate_f1(8, truths=10, said=10).value
+    0.8
+    """
+    either = truths + said - hits
+    low, high = wilson_interval(hits, either)
+    return Estimate(2 * hits / max(truths + said, 1), 2 * low / (1 + low), 2 * high / (1 + high), either)
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:

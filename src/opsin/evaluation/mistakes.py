@@ -54,4 +54,4 @@ def confused_pairs(metrics: Metrics, limit: int = 3) -> list[Confusion]:
 
 def worst_first(scores: list[ClassScore]) -> list[ClassScore]:
     """Return the classes that have pictures, lowest F1 first, then those without."""
-    return sorted(scores, key=lambda one: (one.support == 0, one.f1 or 0.0))
+    return sorted(scores, key=lambda one: (one.f1 is None, one.f1.value if one.f1 else 0.0))

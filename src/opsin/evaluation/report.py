@@ -1,6 +1,7 @@
 """The report on a classifier: data that is computed once, saved, and drawn later."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,19 @@ import numpy as np
 
 from opsin.atomic import write_text
 from opsin.errors import DataError
+from opsin.evaluation.calibration import Calibration, measure_calibration
 from opsin.evaluation.intervals import Estimate
-from opsin.evaluation.metrics import Metrics, measure
+from opsin.evaluation.metrics import Metrics, check_predictions, measure
+from opsin.evaluation.selective import Cautious, RiskCoverage, risk_coverage, threshold_table
+from opsin.evaluation.wording import count, percent, readable
 
-FORMAT = 1
+FORMAT = 2
+
+FEW = 10
+"""Pictures of a class, below which its recall says little: its interval is some 50 points wide."""
+
+WARNED = 3
+"""Classes that are named for having few pictures; the others are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,19 +33,23 @@ class Report:
 
     Attributes:
         metrics: the numbers.
+        calibration: how far the probabilities can be believed, before and after the temperature.
         labels: int `(N,)`, the true class indices.
         probabilities: float `(N, k)`, from 0 to 1.
-        paths: the N pictures' files, in the order of the labels.
+        paths: the N pictures' files, in the order of the labels, relative to `root`.
         split: which part of the data this is: `"test"`, `"val"`, `"train"`, `"all"`.
         skipped: path and reason of each picture that could not be read.
+        root: the folder that paths are relative to; None if they are relative to nothing.
     """
 
     metrics: Metrics
+    calibration: Calibration
     labels: np.ndarray
     probabilities: np.ndarray
     paths: list[str]
     split: str
     skipped: list[tuple[str, str]]
+    root: Path | None = None
 
     @classmethod
     def from_predictions(
@@ -47,6 +61,8 @@ class Report:
         *,
         split: str = "test",
         skipped: Sequence[tuple[str | Path, str]] = (),
+        root: str | Path | None = None,
+        temperature: float = 1.0,
     ) -> "Report":
         """Measure predictions that have been made.
 
@@ -57,6 +73,8 @@ class Report:
             class_names: k names.
             split: which part of the data this is.
             skipped: path and reason of each picture that could not be read; they are not among the N.
+            root: the folder that paths are relative to.
+            temperature: what the logits were divided by to get these probabilities.
 
         Raises:
             DataError: the arrays do not fit together, or do not hold labels and probabilities.
@@ -65,16 +83,19 @@ class Report:
         >>> report.accuracy.value
         0.5
         """
+        labels, probabilities = check_predictions(labels, probabilities, len(class_names))
         metrics = measure(labels, probabilities, class_names)
         if len(paths) != metrics.n:
             raise DataError(f"Expected a path for each of {metrics.n} pictures. Received {len(paths)} paths.")
         return cls(
             metrics=metrics,
-            labels=np.asarray(labels),
-            probabilities=np.asarray(probabilities),
+            calibration=measure_calibration(labels, probabilities, temperature),
+            labels=labels,
+            probabilities=probabilities,
             paths=[str(path) for path in paths],
             split=split,
             skipped=[(str(path), reason) for path, reason in skipped],
+            root=None if root is None else Path(root),
         )
 
     @property
@@ -87,6 +108,44 @@ class Report:
         """The k names, in the order of the class indices."""
         return self.metrics.class_names
 
+    @functools.cached_property
+    def thresholds(self) -> list[Cautious]:
+        """What it gains and costs to answer only where sure."""
+        return threshold_table(self.labels, self.probabilities)
+
+    @functools.cached_property
+    def risk_coverage(self) -> RiskCoverage:
+        """The share of mistakes over the share of pictures that are answered, surest first."""
+        return risk_coverage(self.labels, self.probabilities)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the numbers say less than they seem to, a sentence each."""
+        return [*self._few_pictures(), *self._one_class()]
+
+    def _few_pictures(self) -> list[str]:
+        few = sorted((one for one in self.metrics.per_class if 0 < one.support < FEW), key=lambda one: one.support)
+        sentences = [
+            f"{readable(one.name)} has only {count(one.support, 'picture')} here: its true recall may be anything from "
+            f"{percent(one.recall.low)} to {percent(one.recall.high)}."
+            for one in few[:WARNED]
+        ]
+        if more := len(few) - len(sentences):
+            sentences.append(
+                f"{count(more, 'more class', 'more classes')} with fewer than {FEW} pictures say as little."
+            )
+        empty = [readable(one.name) for one in self.metrics.per_class if not one.support]
+        if empty:
+            named = ", ".join(empty[:WARNED]) + (f" and {len(empty) - WARNED:,} more" if len(empty) > WARNED else "")
+            sentences.append(f"Without pictures here, so nothing is known of: {named}.")
+        return sentences
+
+    def _one_class(self) -> list[str]:
+        if len(np.unique(self.labels)) > 1:
+            return []
+        name = readable(self.class_names[int(self.labels[0])])
+        return [f"All pictures are of one class, {name}: how often others are taken for it cannot be seen."]
+
     def to_dict(self) -> dict[str, Any]:
         """Return what `report.json` holds: every number, no array of the size of the data."""
         return {
@@ -94,6 +153,15 @@ class Report:
             "split": self.split,
             **dataclasses.asdict(self.metrics),
             "confusion_matrix": self.metrics.confusion_matrix.tolist(),
+            "calibration": self.calibration.to_dict(),
+            "thresholds": [dataclasses.asdict(row) for row in self.thresholds],
+            "risk_coverage": {
+                "coverage": self.risk_coverage.coverage.tolist(),
+                "risk": self.risk_coverage.risk.tolist(),
+                "area": self.risk_coverage.area,
+                "best_area": self.risk_coverage.best_area,
+            },
+            "warnings": self.warnings,
             "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped],
         }
 

@@ -2,10 +2,12 @@
 
 from rich.cells import cell_len
 
+from opsin.evaluation.calibration import Calibration
+from opsin.evaluation.intervals import Estimate
 from opsin.evaluation.metrics import ClassScore
 from opsin.evaluation.mistakes import confused_pairs, worst_first
 from opsin.evaluation.report import Report
-from opsin.evaluation.wording import count, interval, percent, readable, score, shortened
+from opsin.evaluation.wording import count, interval, percent, readable, score, shortened, span, value_of
 
 # Up to this many classes are all shown; of more, only the worst.
 ALL_CLASSES = 20
@@ -19,7 +21,13 @@ def summarize(report: Report) -> str:
 
     Of many classes it shows those with the lowest F1, and says how many more there are.
     """
-    blocks = [_numbers(report), _classes(report.metrics.per_class), _confused(report), _skipped(report)]
+    blocks = [
+        _numbers(report),
+        _classes(report.metrics.per_class),
+        _confused(report),
+        _warnings(report),
+        _skipped(report),
+    ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
@@ -27,14 +35,29 @@ def _numbers(report: Report) -> list[str]:
     metrics = report.metrics
     rows = {
         "accuracy": f"{percent(metrics.accuracy.value)} ({interval(metrics.accuracy)})",
-        "balanced accuracy": percent(metrics.balanced_accuracy),
-        "macro F1": score(metrics.macro.f1),
-        **{f"top-{k} accuracy": percent(value) for k, value in metrics.top_k.items()},
-        "log-loss": score(metrics.log_loss),
+        "balanced accuracy": _share(metrics.balanced_accuracy),
+        "macro F1": _score(metrics.macro.f1),
+        **{f"top-{k} accuracy": _share(value) for k, value in metrics.top_k.items()},
+        "log-loss": _score(metrics.log_loss),
+        "calibration error": _calibration(report.calibration),
     }
     classes = count(len(report.class_names), "class", "classes")
     title = f"{count(metrics.n, 'picture')}, {classes} (split: {report.split})"
     return [title, *(f"  {name:<18} {value}" for name, value in rows.items())]
+
+
+def _share(estimate: Estimate) -> str:
+    return f"{percent(estimate.value)} ({span(estimate, percent)})"
+
+
+def _score(estimate: Estimate) -> str:
+    return f"{score(estimate.value)} ({span(estimate, score)})"
+
+
+def _calibration(calibration: Calibration) -> str:
+    """Say how far probabilities are from the truth, beside what a perfect classifier would show."""
+    said = "no more than chance gives" if calibration.is_believable else "more than chance gives"
+    return f"{percent(calibration.after.ece)} ({said}: up to {percent(calibration.perfect_high)})"
 
 
 def _classes(scores: list[ClassScore]) -> list[str]:
@@ -43,7 +66,7 @@ def _classes(scores: list[ClassScore]) -> list[str]:
     width = max(cell_len(name) for name in ["class", *names])
     lines = [_row("class", ("precision", "recall", "F1", "pictures"), width)]
     for name, one in zip(names, shown, strict=True):
-        numbers = (score(one.precision), score(one.recall), score(one.f1), f"{one.support:,}")
+        numbers = (*(score(value_of(rate)) for rate in (one.precision, one.recall, one.f1)), f"{one.support:,}")
         lines.append(_row(name, numbers, width))
     if more := len(scores) - len(shown):
         lines.append(f"  … and {count(more, 'more class', 'more classes')}; these have the lowest F1")
@@ -64,6 +87,10 @@ def _confused(report: Report) -> list[str]:
         for pair in pairs
     ]
     return ["most confused", *lines] if lines else []
+
+
+def _warnings(report: Report) -> list[str]:
+    return [f"Mind: {warning}" for warning in report.warnings]
 
 
 def _skipped(report: Report) -> list[str]:

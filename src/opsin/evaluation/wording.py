@@ -1,6 +1,7 @@
 """How a report says its numbers and names, in the terminal and on the page."""
 
 import unicodedata
+from collections.abc import Callable
 
 from opsin.evaluation.intervals import Estimate
 
@@ -27,6 +28,20 @@ def interval(estimate: Estimate) -> str:
     '95 % interval 59.6 to 98.2 %'
     """
     return f"95 % interval {percent(estimate.low).removesuffix(' %')} to {percent(estimate.high)}"
+
+
+def span(estimate: Estimate, worded: Callable[[float], str]) -> str:
+    """Return an estimate's interval without saying of how many percent: beside one that does.
+
+    >>> span(Estimate(value=0.9, low=0.596, high=0.982, n=10), score)
+    '0.596 to 0.982'
+    """
+    return f"{worded(estimate.low).removesuffix(' %')} to {worded(estimate.high)}"
+
+
+def value_of(estimate: Estimate | None) -> float | None:
+    """Return an estimate's value, None of none."""
+    return None if estimate is None else estimate.value
 
 
 def count(n: int, noun: str, plural: str | None = None) -> str:
