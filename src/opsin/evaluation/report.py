@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from opsin.atomic import write_text
 from opsin.errors import DataError
 from opsin.evaluation.calibration import Calibration, measure_calibration
+from opsin.evaluation.evidence import Evidence
 from opsin.evaluation.intervals import Estimate
 from opsin.evaluation.metrics import Metrics, check_predictions, measure
 from opsin.evaluation.selective import Cautious, RiskCoverage, risk_coverage, threshold_table
@@ -40,6 +41,7 @@ class Report:
         split: which part of the data this is: `"test"`, `"val"`, `"train"`, `"all"`.
         skipped: path and reason of each picture that could not be read.
         root: the folder that paths are relative to; None if they are relative to nothing.
+        evidence: where it fails, why, and what to do next, as far as that was looked for.
     """
 
     metrics: Metrics
@@ -50,6 +52,7 @@ class Report:
     split: str
     skipped: list[tuple[str, str]]
     root: Path | None = None
+    evidence: Evidence = field(default_factory=Evidence)
 
     @classmethod
     def from_predictions(
@@ -146,6 +149,10 @@ class Report:
         name = readable(self.class_names[int(self.labels[0])])
         return [f"All pictures are of one class, {name}: how often others are taken for it cannot be seen."]
 
+    def with_evidence(self, **found: Any) -> "Report":
+        """Return the same report with more evidence, by the names of `Evidence`."""
+        return dataclasses.replace(self, evidence=dataclasses.replace(self.evidence, **found))
+
     def to_dict(self) -> dict[str, Any]:
         """Return what `report.json` holds: every number, no array of the size of the data."""
         return {
@@ -162,6 +169,7 @@ class Report:
                 "best_area": self.risk_coverage.best_area,
             },
             "warnings": self.warnings,
+            **self.evidence.to_dict(),
             "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped],
         }
 
