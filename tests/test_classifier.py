@@ -104,7 +104,7 @@ def test_more_class_names_than_the_network_has_classes_are_a_model_error(colors)
 
 def with_threshold(colors, threshold, **card):
     card = ModelCard(**{"class_names": colors.class_names, "preprocess": colors.preprocess, **card})
-    return Classifier(Channels(), card, colors.folder, threshold=threshold)
+    return Classifier(Channels(), card, colors.folder).deciding(threshold=threshold)
 
 
 def test_a_picture_below_the_threshold_is_unknown_with_its_probabilities_as_they_are(colors):
@@ -122,8 +122,8 @@ def test_a_picture_below_the_threshold_is_unknown_with_its_probabilities_as_they
 
 
 def test_the_cards_threshold_is_taken_where_it_is_asked_for(colors):
-    assert with_threshold(colors, "card", thresholds={"unknown": 0.7}).threshold == 0.7
-    assert with_threshold(colors, None, thresholds={"unknown": 0.7}).threshold is None
+    assert with_threshold(colors, "card", thresholds={"unknown": 0.7}).decision.confidence.tolist() == [0.7] * 3
+    assert with_threshold(colors, None, thresholds={"unknown": 0.7}).decision is None
     with pytest.raises(UsageError, match=r"it has none\. Choose one: --threshold"):
         with_threshold(colors, "card")
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from PIL import Image
 
 from opsin.atomic import replacing
 from opsin.catalog import choose, resolve
+from opsin.deciding import FROM_CARD as FROM_CARD
+from opsin.deciding import UNKNOWN, Decision, decide_by
 from opsin.engines import recall_engine
 from opsin.errors import ModelError, PictureError, UsageError
 from opsin.images.link import Link
@@ -26,11 +28,6 @@ from opsin.runtimes.base import Outputs, Runtime
 Source = str | os.PathLike | bytes | Link | Image.Image | np.ndarray
 """A picture: its file's path or content, its link, a Pillow image, or its pixels, uint8 (H, W, 3), RGB, 0 to 255."""
 
-UNKNOWN = "unknown"
-"""The label of a picture of which the classifier is not sure enough; its name in a card's `thresholds`, too."""
-FROM_CARD = "card"
-"""The threshold that stands in the model's card."""
-
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -40,20 +37,18 @@ class Prediction:
         path: the picture's file or address; None if it came as bytes, as an image or as pixels.
         probabilities: float64 (k,), calibrated, from 0 to 1, summing to 1.
         class_names: the k names.
-        threshold: how probable the best class must be to be the answer; None: it always is.
+        refused: whether the classifier's `Decision` is to say none of them.
     """
 
     path: str | None
     probabilities: np.ndarray
     class_names: tuple[str, ...]
-    threshold: float | None = None
+    refused: bool = False
 
     @property
     def label(self) -> str:
-        """The most probable class; `UNKNOWN` if it is less probable than the threshold."""
-        if self.threshold is not None and self.probability < self.threshold:
-            return UNKNOWN
-        return self.class_names[int(self.probabilities.argmax())]
+        """The most probable class; `UNKNOWN` if that was refused."""
+        return UNKNOWN if self.refused else self.class_names[int(self.probabilities.argmax())]
 
     @property
     def probability(self) -> float:
@@ -78,11 +73,7 @@ class Classifier:
         folder: the model folder it was read from.
         flips: whether each picture is seen mirrored left-right as well, and the two answers are averaged: a little
             better where left and right mean nothing, at twice the time.
-        threshold: a picture whose best class is less probable gets the label `UNKNOWN`, a fraction from 0 to 1;
-            `FROM_CARD`: the one that the card has; None: the best class is always the answer.
-
-    Raises:
-        UsageError: the threshold is none of these, or cannot be used with this model.
+        decision: which pictures get the label `UNKNOWN`; None: the best class is always the answer.
     """
 
     def __init__(
@@ -92,13 +83,13 @@ class Classifier:
         folder: Path,
         *,
         flips: bool = False,
-        threshold: float | str | None = None,
+        decision: Decision | None = None,
     ):
         self.runtime = runtime
         self.card = card
         self.folder = folder
         self.flips = flips
-        self.threshold = None if threshold is None else _check_threshold(threshold, card)
+        self.decision = decision
 
     @classmethod
     def open(
@@ -119,8 +110,8 @@ class Classifier:
                 if the folder is one, else what `opsin benchmark` found fastest on this machine, else `"litert"`.
             threads: how many threads the runtime may use; None for all cores of this process.
             flips: average the answers to each picture and to its mirror image.
-            threshold: call a picture `UNKNOWN` whose best class is less probable, from 0 to 1; `FROM_CARD`: the
-                threshold that the card has.
+            threshold: call a picture `UNKNOWN` whose best class is less probable, from 0 to 1; `FROM_CARD`: by what the
+                card has for that; see `deciding` for more.
 
         Raises:
             UsageError: there is nothing at the path, no such runtime, export or threshold, or less than one thread.
@@ -136,7 +127,32 @@ class Classifier:
         engine = runtime if card.artefact is None else card.artefact.format
         network = resolve(RUNTIMES[engine or "litert"])(folder, card, threads)
         _require_same_shape(network, card, folder)
-        return cls(network, card, folder, flips=flips, threshold=threshold)
+        return cls(network, card, folder, flips=flips, decision=decide_by(card, folder, threshold=threshold))
+
+    def deciding(
+        self,
+        *,
+        threshold: float | str | None = None,
+        keep: float | None = None,
+        precision: Mapping[str, float] | None = None,
+    ) -> "Classifier":
+        """Return the same classifier with another rule for which pictures are `UNKNOWN`.
+
+        Args:
+            threshold: how probable the best class must be, from 0 to 1; `FROM_CARD`: what the card has for that, and
+                how far a picture may be, in feature space, from those of the training. An export, which gives no
+                features, goes by its confidence alone.
+            keep: with `FROM_CARD`, the share of known pictures that is not called `UNKNOWN`: 0.8, 0.9, 0.95, 0.98 or
+                0.99; None for 0.95.
+            precision: for some classes, the share of right ones that there shall be among the pictures of which the
+                class is said: `{"phishing": 0.99}`. The rest of them are `UNKNOWN`.
+
+        Raises:
+            UsageError: the model has nothing of the kind, or it is none of what is expected.
+            ModelError: a file is missing or altered.
+        """
+        decision = decide_by(self.card, self.folder, threshold=threshold, keep=keep, precision=precision)
+        return Classifier(self.runtime, self.card, self.folder, flips=self.flips, decision=decision)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -145,8 +161,8 @@ class Classifier:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """All that a prediction's label can be: the class names, and `UNKNOWN` where there is a threshold."""
-        return self.class_names if self.threshold is None else (*self.class_names, UNKNOWN)
+        """All that a prediction's label can be: the class names, and `UNKNOWN` where there is a rule for it."""
+        return self.class_names if self.decision is None else (*self.class_names, UNKNOWN)
 
     @property
     def preprocess(self) -> Preprocess:
@@ -197,8 +213,8 @@ class Classifier:
             UsageError: it is none of these.
         """
         image = self.preprocess.read(source)
-        logits = self.run(image[None]).logits
-        return Prediction(_path(source), self.probabilities(logits)[0], self.class_names, self.threshold)
+        (answer,) = self._answers(self.run(image[None]))
+        return Prediction(_path(source), *answer)
 
     def predict_many(self, sources: Iterable[Source], *, batch_size: int = 16) -> Iterator[Prediction | PictureError]:
         """Predict any number of pictures, in order, with bounded memory.
@@ -224,13 +240,21 @@ class Classifier:
 
         decoded = read_images(noted(), self.preprocess, window=2 * batch_size, background=True)
         for images, outputs in run_ahead(self.run, decoded, batch_size):
-            probabilities = iter([] if outputs is None else self.probabilities(outputs.logits))
+            answers = iter([] if outputs is None else self._answers(outputs))
             for image in images:
                 path = paths.popleft()
                 if isinstance(image, PictureError):
                     yield image
                 else:
-                    yield Prediction(path, next(probabilities), self.class_names, self.threshold)
+                    yield Prediction(path, *next(answers))
+
+    def _answers(self, outputs: Outputs) -> Iterator[tuple[np.ndarray, tuple[str, ...], bool]]:
+        """Return what a `Prediction` says beside its path, of each image."""
+        probabilities = self.probabilities(outputs.logits)
+        if self.decision is None:
+            return ((row, self.class_names, False) for row in probabilities)
+        refused = self.decision.refuses(probabilities, outputs.features)
+        return ((row, self.class_names, bool(no)) for row, no in zip(probabilities, refused, strict=True))
 
     def save(self, folder: str | Path) -> Path:
         """Copy the model folder to another place, which must be empty or not exist.
@@ -249,24 +273,6 @@ class Classifier:
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, copy)
         return folder
-
-
-def _check_threshold(threshold: float | str, card: ModelCard) -> float:
-    if UNKNOWN in card.class_names:
-        raise UsageError(
-            f"Expected no class called {UNKNOWN!r} with a threshold, which gives that label to pictures that it is not "
-            "sure of; this model has such a class. Leave the threshold out, or train with another name for the class."
-        )
-    if threshold == FROM_CARD:
-        threshold = card.thresholds.get(UNKNOWN)
-        if threshold is None:
-            raise UsageError(
-                f"Expected a threshold for {UNKNOWN!r} in the model's {CARD}; it has none. Choose one: --threshold "
-                "0.5, say, or in Python threshold=0.5."
-            )
-    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-        raise UsageError(f"Expected a threshold from 0 to 1, or {FROM_CARD!r}; received {threshold!r}.")
-    return float(threshold)
 
 
 def _choose_engine(folder: Path, card: ModelCard, runtime: str | None) -> tuple[Path, ModelCard]:

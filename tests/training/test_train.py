@@ -49,6 +49,7 @@ def test_a_run_leaves_behind_what_it_promises(finished):
         "report.html",
         "report.json",
         "model/opsin.json",
+        "model/known_features.npy",
         "model/layers.json",
         "model/model.keras",
         "model/engines/model.tflite",

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "opsin predict RUN cat.jpg",
     "opsin predict RUN photos/ --out answers.csv --resume",
-    "opsin predict RUN photos/ --threshold 0.8 --copy-to sorted/",
+    "opsin predict RUN photos/ --unknown --copy-to sorted/",
+    "opsin predict RUN photos/ --precision phishing=0.99",
     "opsin predict RUN --watch inbox/ --format jsonl",
     "find . -name '*.png' | opsin predict RUN - --format jsonl",
 )
@@ -51,7 +52,18 @@ def predict(
     threshold: float | None = typer.Option(
         None, help="Call a picture unknown whose best class is less probable than this, from 0 to 1."
     ),
-    unknown: bool = typer.Option(False, "--unknown", help="The same, with the threshold that the model has."),
+    unknown: bool = typer.Option(
+        False, "--unknown", help="Call a picture unknown that is unlike those of the training, or too unsure."
+    ),
+    keep: float | None = typer.Option(
+        None, help="With --unknown: the share of known pictures to keep, 0.8, 0.9, 0.95, 0.98 or 0.99 (default: 0.95)."
+    ),
+    precision: list[str] = typer.Option(
+        None,
+        metavar="CLASS=SHARE",
+        help="Say a class only where this share of such answers is right, else unknown; may be given again.",
+        show_default=False,
+    ),
     watch: Path | None = typer.Option(None, help="A folder: go on with the pictures that come into it, until Ctrl-C."),
     allow_url: bool = typer.Option(False, "--allow-url", help="Fetch pictures whose http or https address is given."),
     batch_size: int = typer.Option(16, min=1, help="How many pictures the network sees at once."),
@@ -74,7 +86,8 @@ def predict(
     _require_sensible(sources, as_json=as_json, copy_to=copy_to, watch=watch, allow_url=allow_url)
     format = choose_format(format, as_json, out)
     is_kept = take_place(out, format, resume=resume, overwrite=overwrite)
-    classifier = Classifier.open(model, runtime, flips=flips, threshold=_threshold(threshold, unknown))
+    rule = {"threshold": _threshold(threshold, unknown), "keep": keep, "precision": _precisions(precision)}
+    classifier = Classifier.open(model, runtime, flips=flips).deciding(**rule)
     top = min(top, len(classifier.class_names))
     kept = read_kept(out, format, top, classifier.labels) if is_kept else Kept()
     search = Search(sources or [], allow_url=allow_url, done=kept.paths)
@@ -104,11 +117,25 @@ def _require_sensible(
 
 
 def _threshold(threshold: float | None, unknown: bool) -> float | str | None:
-    from opsin.classifier import FROM_CARD
+    from opsin.deciding import FROM_CARD
 
     if unknown and threshold is not None:
         raise UsageError(f"Expected --unknown or --threshold; received both, --threshold {threshold}. Leave one out.")
     return FROM_CARD if unknown else threshold
+
+
+def _precisions(given: list[str] | None) -> dict[str, float]:
+    wanted = {}
+    for one in given or []:
+        # A class's name may hold `=`; a number does not.
+        name, equals, share = one.rpartition("=")
+        try:
+            wanted[name] = float(share)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise UsageError(f"Expected --precision CLASS=SHARE, daisy=0.99 say; received {one!r}.")
+    return wanted
 
 
 def _watched(folder: Path, done: frozenset[str] | None) -> "Watch":

@@ -11,6 +11,7 @@ from opsin.classifier import softmax
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TEST, TRAIN, VAL
 from opsin.evaluation.comparison import Comparison, compare
+from opsin.model_folder import ModelCard, find_model_folder
 from opsin.names import ENVIRONMENT, PREDICTIONS
 from opsin.training.config import AUTO, TrainConfig
 from opsin.training.run_folder import Listener, RunFolder
@@ -72,7 +73,11 @@ def compare_runs(first: Path, second: Path, names: tuple[str, str]) -> Compariso
     answers = [_answers(folder) for folder in (first, second)]
     shared = sorted(set(answers[0]) & set(answers[1]))
     labels = np.array([answers[0][path][0] for path in shared])
-    probabilities = [softmax(np.stack([one[path][1] for path in shared])) for one in answers]
+    temperatures = [ModelCard.read(find_model_folder(folder)).temperature for folder in (first, second)]
+    probabilities = [
+        softmax(np.stack([one[path][1] for path in shared]), temperature)
+        for one, temperature in zip(answers, temperatures, strict=True)
+    ]
     return compare(labels, probabilities, names, seconds=[_seconds(folder) for folder in (first, second)])
 
 

@@ -24,6 +24,8 @@ class Learned:
         logits: float32 (n, k) of the classifier for validation and test pictures, by part; None if they have to be
             computed.
         out_of_fold: the same of training pictures, by networks that had not seen them; None if there are none.
+        features: float32 (n, d) of the classifier, by part, those of training pictures too; None if they have to be
+            computed.
     """
 
     classifier: Classifier | None
@@ -33,3 +35,4 @@ class Learned:
     error: TrainingError | None = None
     logits: Mapping[str, np.ndarray] | None = None
     out_of_fold: np.ndarray | None = None
+    features: Mapping[str, np.ndarray] | None = None

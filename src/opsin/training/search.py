@@ -179,6 +179,7 @@ class _Search:
             learned.error,
             learned.logits,
             learned.out_of_fold,
+            learned.features,
         )
 
     def _try_head(self, begun: Begun) -> bool:

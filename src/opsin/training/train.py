@@ -86,6 +86,7 @@ def train(
     parts = {TRAIN: train, VAL: val, TEST: test if test is not None else val.subset([])}
     with run.beginning():
         begun = _begin(parts, config, model, run)
+    from opsin.training.calibrating import calibrate
     from opsin.training.phases import learn
 
     with StopRequest().listening() as stop, _discarding_without_model(run):
@@ -95,8 +96,10 @@ def train(
     if learned.error is not None:
         _raise(learned, run)
     completed = learned.completed and not stop.made
-    report = judge(learned, config=config, run=run) if completed else None
+    report = None
     if completed:
+        learned = calibrate(learned, run)
+        report = judge(learned, config=config, run=run)
         run.remove_checkpoint()
     run.emit("run_finished", completed=completed, folder=str(run.path), seconds=round(time.monotonic() - started, 1))
     lost = lost_pictures(begun.stored, parts)

@@ -38,6 +38,7 @@ class Headed:
         logits: float32 (n, k), of each part's pictures; None for a head that was trained.
         out_of_fold: float32 (n, k), logits of the training pictures by heads that had not seen them; None if there are
             none.
+        features: float32 (n, d), of each part's pictures; None for a head that was trained.
         fitted: how its training ended; None for a head that was solved.
     """
 
@@ -47,6 +48,7 @@ class Headed:
     held_out_loss: float
     logits: dict[str, np.ndarray] | None = None
     out_of_fold: np.ndarray | None = None
+    features: dict[str, np.ndarray] | None = None
     fitted: Fitted | None = None
 
 
@@ -100,7 +102,9 @@ def _solve(frozen: FrozenOutputs, class_weights: np.ndarray, config: TrainConfig
     )
     judged_parts = {part: logits[part] for part in logits if part != TRAIN}
     held_out = np.average([head.log_loss, losses[VAL]], weights=[head.judged, len(labels[VAL])])
-    return Headed([row], row["val_accuracy"], row["val_loss"], float(held_out), judged_parts, head.out_of_fold)
+    return Headed(
+        [row], row["val_accuracy"], row["val_loss"], float(held_out), judged_parts, head.out_of_fold, features
+    )
 
 
 def _train(frozen: FrozenOutputs, class_weights: np.ndarray, config: TrainConfig, stop: StopRequest) -> Headed:
@@ -130,6 +134,13 @@ def keep_head(begun: Begun, headed: Headed) -> Learned:
     fitted, backbone = headed.fitted, begun.network
     if fitted is None:
         classifier = begun.saver.save(backbone.network, twin=backbone.twin())
-        return Learned(classifier, headed.history, begun.stored, logits=headed.logits, out_of_fold=headed.out_of_fold)
+        return Learned(
+            classifier,
+            headed.history,
+            begun.stored,
+            logits=headed.logits,
+            out_of_fold=headed.out_of_fold,
+            features=headed.features,
+        )
     classifier = begun.saver.save(backbone.network) if fitted.state.best_epoch else None
     return Learned(classifier, headed.history, begun.stored, fitted.completed, fitted.error)
