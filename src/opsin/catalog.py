@@ -25,6 +25,7 @@ EXTRAS = {
     "threadpoolctl": "analysis",
     "matplotlib": "analysis",
     "pyarrow": "parquet",
+    "umap": "map",
     "tf2onnx": "onnx",
     "onnx": "onnx",
     "onnxruntime": "onnx",

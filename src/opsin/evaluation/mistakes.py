@@ -32,10 +32,15 @@ def confident_mistakes(report: Report, limit: int = 20) -> list[Mistake]:
     """Return the wrongly judged pictures, the most confident first: often the label is what is wrong."""
     predicted = report.probabilities.argmax(axis=1)
     confidence = report.probabilities.max(axis=1)
-    wrong = np.flatnonzero(predicted != report.labels)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
-    names = report.class_names
+    worst, names = mistaken_rows(report)[:limit], report.class_names
     return [Mistake(report.paths[i], names[report.labels[i]], names[predicted[i]], float(confidence[i])) for i in worst]
+
+
+def mistaken_rows(report: Report) -> np.ndarray:
+    """Return int (m,), the rows of the wrongly judged pictures, the most confident first."""
+    confidence = report.probabilities.max(axis=1)
+    wrong = np.flatnonzero(report.probabilities.argmax(axis=1) != report.labels)
+    return wrong[np.argsort(-confidence[wrong], kind="stable")]
 
 
 def confused_pairs(metrics: Metrics, limit: int = 3) -> list[Confusion]:
