@@ -27,6 +27,11 @@ EXAMPLES = (
     "find . -name '*.png' | opsin predict RUN - --format jsonl",
 )
 
+BY_CONFIDENCE_ALONE = (
+    "This is an export, which gives probabilities alone, or an older model: --unknown goes by confidence, which tells few "
+    "pictures of other kinds. The run itself compares them with known pictures, too."
+)
+
 
 def predict(
     model: Path = typer.Argument(metavar="MODEL", help="A run folder, a model folder or an export."),
@@ -90,6 +95,8 @@ def predict(
     classifier = Classifier.open(model, runtime, flips=flips).deciding(**rule)
     top = min(top, len(classifier.class_names))
     kept = read_kept(out, format, top, classifier.labels) if is_kept else Kept()
+    if unknown and classifier.decision.references is None:
+        print(BY_CONFIDENCE_ALONE, file=sys.stderr)
     search = Search(sources or [], allow_url=allow_url, done=kept.paths)
     watched = None if watch is None else _watched(watch, kept.paths if resume else None)
     copies = None if copy_to is None else _copies(copy_to, classifier, search, watch)

@@ -45,6 +45,8 @@ def judge(learned: "Learned", *, config: TrainConfig, run: RunFolder) -> Report:
         classifier.class_names,
         split=part,
         skipped=[(skipped.path, skipped.reason) for skipped in judged[part].unreadable],
+        root=judged[part].dataset.root,
+        temperature=classifier.card.temperature,
     )
     report.save_html(run / REPORT_HTML, history=_curves(history), settings=dataclasses.asdict(config))
     report.save_json(run / REPORT_JSON)
