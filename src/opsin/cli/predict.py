@@ -28,8 +28,8 @@ EXAMPLES = (
 )
 
 BY_CONFIDENCE_ALONE = (
-    "This is an export, which gives probabilities alone, or an older model: --unknown goes by confidence, which tells few "
-    "pictures of other kinds. The run itself compares them with known pictures, too."
+    "This is an export, which gives probabilities alone, or an older model: --unknown goes by confidence, which tells "
+    "few pictures of other kinds. The run itself compares them with known pictures, too."
 )
 
 
