@@ -23,6 +23,7 @@ _PUBLIC = {
     "benchmark": "opsin.evaluation.benchmark",
     "build_network": "opsin.architectures",
     "check_dataset": "opsin.checks.run",
+    "compare": "opsin.evaluation.compare",
     "embed": "opsin.features.embedding",
     "evaluate": "opsin.evaluation.evaluate",
     "explain": "opsin.explanation.explain",

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -10,10 +12,15 @@ from opsin.catalog import choose
 from opsin.errors import ExitCode
 from opsin.runtimes import ENGINES
 
+if TYPE_CHECKING:
+    from opsin.evaluation.gates import Passage
+    from opsin.evaluation.report import Report
+
 EXAMPLES = (
     "opsin evaluate RUN photos/",
     "opsin evaluate RUN new_photos/ --json",
     "opsin evaluate RUN photos/ --split val --html report.html",
+    "opsin evaluate RUN photos/ --min accuracy=0.9 --min recall.phishing=0.95 --max log_loss=0.5",
 )
 
 # What `choose_part` takes; a test holds them equal, since help must not wait for NumPy.
@@ -26,6 +33,17 @@ def evaluate(
         metavar="DATA", help="A folder with a folder for each class (or train/, val/, test/ of such), or a CSV."
     ),
     split: str = typer.Option("auto", help=f"Which part: {', '.join(PARTS)}; auto: held-out pictures first."),
+    least: list[str] = typer.Option(
+        None,
+        "--min",
+        metavar="NAME=NUMBER",
+        help="Exit with 1 if this is less: accuracy, balanced_accuracy, macro.f1, top_k.3, recall.CLASS, "
+        "precision.CLASS, kappa and others. What was measured decides, not its interval. May be given again.",
+        show_default=False,
+    ),
+    most: list[str] = typer.Option(
+        None, "--max", metavar="NAME=NUMBER", help="The same if it is more: log_loss, ece, brier.", show_default=False
+    ),
     html: Path | None = typer.Option(None, help="Also write the report as a page."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
     runtime: str | None = typer.Option(
@@ -44,30 +62,54 @@ def evaluate(
     from opsin.data.dataset import ImageDataset
     from opsin.evaluation.choose_part import choose_part
     from opsin.evaluation.evaluate import evaluate as evaluate_classifier
+    from opsin.evaluation.gates import check_gates, read_gates
     from opsin.evaluation.leaks import find_leaked
 
     choose("split", split, PARTS)
     classifier = Classifier.open(model, runtime, flips=flips)
+    gates = read_gates(least or [], most or [], classifier.class_names)
     dataset = ImageDataset.open(data)
     part = choose_part(classifier, dataset, split)
     for note in part.notes:
         print(note, file=sys.stderr)
     with progress_bar("evaluating") as advance:
         report = evaluate_classifier(classifier, part.dataset, split=part.name, progress=advance)
-    leaked = find_leaked(classifier, dataset, part.dataset)
-    honest = evaluate_classifier(classifier, part.dataset.subset(~leaked), split=part.name) if leaked.any() else None
+    honest = _without_leaked(report, part.dataset.subset(find_leaked(classifier, dataset, part.dataset)).names)
+    passages = check_gates(gates, honest or report)
     if html is not None:
         report.save_html(html)
+    _print(report, honest, passages, as_json)
+    if not all(passage.held for passage in passages):
+        raise typer.Exit(ExitCode.GATE_FAILED)
+    if report.skipped:
+        raise typer.Exit(ExitCode.UNUSABLE)
+
+
+def _without_leaked(report: "Report", leaked: Sequence[str]) -> "Report | None":
+    """Return the report on the pictures that are no copies of training pictures; None if all are, or none is."""
+    from opsin.evaluation.evaluate import without
+
+    known = len(set(leaked) & set(report.paths))
+    return without(report, set(leaked)) if 0 < known < len(report.paths) else None
+
+
+def _print(report: "Report", honest: "Report | None", passages: "Sequence[Passage]", as_json: bool) -> None:
+    leaked = 0 if honest is None else report.metrics.n - honest.metrics.n
     if as_json:
-        more = {} if honest is None else {"without_leaked": {"leaked": int(leaked.sum()), **honest.to_dict()}}
-        print(json.dumps({**report.to_dict(), **more}, indent=2))
+        more = {} if honest is None else {"without_leaked": {"leaked": leaked, **honest.to_dict()}}
+        gates = {"gates": [passage.to_dict() for passage in passages]} if passages else {}
+        print(json.dumps({**report.to_dict(), **more, **gates}, indent=2))
     else:
         print(report)
     if honest is not None and not as_json:
         accuracy = honest.accuracy
         print(
-            f"\n{leaked.sum():,} of these pictures are the same, or nearly the same, as ones the model learned from. "
+            f"\n{leaked:,} of these pictures are the same, or nearly the same, as ones the model learned from. "
             f"Without them: accuracy {accuracy.value:.1%} (95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})."
         )
-    if report.skipped:
-        raise typer.Exit(ExitCode.UNUSABLE)
+    # Beside a JSON document, gates are for whoever watches.
+    where = sys.stderr if as_json else sys.stdout
+    if passages:
+        print("gates, without those copies" if honest else "gates", file=where)
+    for passage in passages:
+        print(f"  {passage}", file=where)

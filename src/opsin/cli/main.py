@@ -14,6 +14,7 @@ from opsin.cli import (
     archs,
     benchmark,
     check,
+    compare,
     demo,
     embed,
     evaluate,
@@ -28,7 +29,22 @@ from opsin.cli import (
 from opsin.errors import ExitCode, OpsinError
 
 # Each module has a function of its own name and EXAMPLES.
-COMMANDS = (demo, check, train, evaluate, predict, explain, export, verify, benchmark, embed, similar, archs, summary)
+COMMANDS = (
+    demo,
+    check,
+    train,
+    evaluate,
+    compare,
+    predict,
+    explain,
+    export,
+    verify,
+    benchmark,
+    embed,
+    similar,
+    archs,
+    summary,
+)
 
 DEBUG = "--debug"
 

@@ -14,6 +14,8 @@ from opsin.names import FILES
 
 AUTO, ALL = "auto", "all"
 
+WARNING = "Warning: "
+
 
 @dataclass(frozen=True)
 class Part:
@@ -28,6 +30,11 @@ class Part:
     dataset: ImageDataset
     name: str
     notes: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of the notes that say that the figures are too good."""
+        return tuple(note for note in self.notes if note.startswith(WARNING))
 
 
 def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) -> Part:
@@ -60,7 +67,7 @@ def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) 
         notes.append(f"Evaluating on {len(parts[name]):,} of {len(data):,} pictures: {why}. (--split chooses others.)")
     if seen and name in (ALL, TRAIN):
         notes.append(
-            f"Warning: the model learned from {len(parts[TRAIN]):,} of these pictures: the figures are too good."
+            f"{WARNING}the model learned from {len(parts[TRAIN]):,} of these pictures: the figures are too good."
         )
     if seen and seen < len(data) and wanted == AUTO:
         notes.append(
@@ -87,7 +94,7 @@ def _given_parts(data: ImageDataset) -> dict[str, ImageDataset]:
 def _warnings(trained_on_it: bool, parts: dict[str, ImageDataset], wanted: str) -> list[str]:
     if trained_on_it and (wanted in (ALL, TRAIN) or _pick(parts, wanted) == ALL):
         return [
-            "Warning: the model was trained on pictures of this data, and which ones cannot be told without the run's "
+            f"{WARNING}the model was trained on pictures of this data, and which ones cannot be told without the run's "
             "files.csv: the figures are too good. Give the run folder, or pictures that are new to the model."
         ]
     return []

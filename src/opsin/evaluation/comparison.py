@@ -8,10 +8,14 @@ import numpy as np
 
 from opsin.catalog import require
 from opsin.errors import DataError
+from opsin.evaluation.calibration import expected_error
 from opsin.evaluation.intervals import Estimate, estimate
 from opsin.evaluation.wording import count, interval, percent, score
 
 RESAMPLES = 2000
+
+SURE = 0.05
+"""Less than this is called more than chance."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,14 @@ class Contender:
         name: what it is called.
         accuracy: with its interval.
         log_loss: in nats.
+        ece: expected calibration error, from 0 to 1.
         seconds: what it took to train; None if that is not known.
     """
 
     name: str
     accuracy: Estimate
     log_loss: float
+    ece: float
     seconds: float | None = None
 
 
@@ -62,26 +68,40 @@ class Comparison:
     def __str__(self) -> str:
         rows = [
             f"  {one.name:<24} {percent(one.accuracy.value):>8} ({interval(one.accuracy)})  log-loss "
-            f"{score(one.log_loss)}{'' if one.seconds is None else f'  {one.seconds:.0f} s'}"
+            f"{score(one.log_loss)}  calibration error {percent(one.ece)}"
+            f"{'' if one.seconds is None else f'  {one.seconds:.0f} s'}"
             for one in (self.first, self.second)
         ]
         title = f"The same {count(self.first.accuracy.n, 'picture')}, side by side"
         return "\n".join([title, *rows, f"  {self.verdict}"])
 
+    def second_is_worse(self, margin: float = 0.0) -> bool:
+        """Tell whether the second is worse than the first by more than a margin, and more than chance makes it.
+
+        That is so where the 95 % interval of the second's accuracy minus the first's lies below −margin as a whole, and
+        McNemar's exact test gives p < 0.05 (with few pictures the interval alone would cry out too soon).
+
+        Args:
+            margin: a fraction from 0 to 1.
+        """
+        return -self.low < -margin and self.p_value < SURE
+
     @property
     def verdict(self) -> str:
         """One sentence on the difference."""
+        counts = f"{self.only_first} only {self.first.name} has right, {self.only_second} only {self.second.name}."
+        if not self.difference:
+            return f"The two are right equally often, which may be chance: {counts}"
         better, worse = (self.first, self.second) if self.difference >= 0 else (self.second, self.first)
-        sure = "more than chance" if self.p_value < 0.05 else "which may be chance"
+        sure = "more than chance" if self.p_value < SURE else "which may be chance"
         return (
             f"{better.name} is {100 * abs(self.difference):.1f} points better than {worse.name} (95 % interval "
             f"{100 * self.low:+.1f} to {100 * self.high:+.1f} for {self.first.name}), {sure} (McNemar p = "
-            f"{self.p_value:.2g}): {self.only_first} only {self.first.name} has right, {self.only_second} only "
-            f"{self.second.name}."
+            f"{self.p_value:.2g}): {counts}"
         )
 
 
-def compare(
+def compare_answers(
     labels: np.ndarray,
     probabilities: Sequence[np.ndarray],
     names: Sequence[str],
@@ -101,7 +121,7 @@ def compare(
 
     >>> truth = np.array([0, 1, 1, 0])
     >>> sure = np.eye(2)[truth]
-    >>> compare(truth, [sure, 1 - sure], ["right", "wrong"]).difference
+    >>> compare_answers(truth, [sure, 1 - sure], ["right", "wrong"]).difference
     1.0
     """
     if not len(labels) or any(len(one) != len(labels) for one in probabilities):
@@ -109,13 +129,22 @@ def compare(
         raise DataError(f"Expected answers of both to the same pictures, one or more; received {sizes}.")
     right = [one.argmax(axis=1) == labels for one in probabilities]
     contenders = [
-        Contender(name, estimate(int(hits.sum()), len(labels)), _log_loss(one, labels), taken)
+        Contender(
+            name,
+            estimate(int(hits.sum()), len(labels)),
+            _log_loss(one, labels),
+            float(expected_error(one.max(axis=1), hits)),
+            taken,
+        )
         for name, hits, one, taken in zip(names, right, probabilities, seconds, strict=True)
     ]
     differences = right[0].astype(float) - right[1]
     random = np.random.default_rng(0)
-    means = random.choice(differences, (RESAMPLES, len(differences))).mean(axis=1)
     only_first, only_second = int((differences > 0).sum()), int((differences < 0).sum())
+    # To draw pictures again is to draw anew how many of them only the one has right, and only the other.
+    shares = np.array([only_first, only_second, len(labels) - only_first - only_second]) / len(labels)
+    drawn = random.multinomial(len(labels), shares, RESAMPLES)
+    means = (drawn[:, 0] - drawn[:, 1]) / len(labels)
     return Comparison(
         *contenders,
         difference=float(differences.mean()),

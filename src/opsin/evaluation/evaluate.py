@@ -1,6 +1,7 @@
 """`evaluate`: run a classifier over a data set and report what it is worth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,25 +43,104 @@ def evaluate(
     Raises:
         DataError: a class is unknown to the classifier, or none of the pictures can be read.
     """
+    return evaluate_each([classifier], dataset, split=split, cache=cache, progress=progress)[0]
+
+
+def evaluate_each(
+    classifiers: Sequence[Classifier],
+    dataset: ImageDataset,
+    *,
+    split: str = "all",
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> list[Report]:
+    """Measure several classifiers on the same pictures, which are read once for all that take them alike.
+
+    Args and errors are those of `evaluate`.
+
+    Returns:
+        A report of each, in their order.
+    """
     require_installed(["sklearn"], "evaluation")
-    labels = match_labels(classifier, dataset)
-    stored = find_decoded(dataset, classifier.preprocess, cache or Cache())
+    labels = [match_labels(one, dataset) for one in classifiers]
+    recipes = list(dict.fromkeys(one.preprocess for one in classifiers))
+    reports: dict[int, Report] = {}
+    for number, recipe in enumerate(recipes):
+        chosen = [row for row, one in enumerate(classifiers) if one.preprocess == recipe]
+        members = [classifiers[row] for row in chosen]
+        answers = _answer(members, dataset, cache or Cache(), _shifted(progress, number, len(recipes)))
+        for row, classifier, logits in zip(chosen, members, answers.logits, strict=True):
+            reports[row] = _report(classifier, dataset, labels[row], logits, answers, split)
+    return [reports[row] for row in range(len(classifiers))]
+
+
+class _Answers(NamedTuple):
+    """What classifiers say of a data set: the logits of each, which pictures could be read, and the others."""
+
+    logits: list[np.ndarray]
+    readable: np.ndarray
+    unreadable: tuple[Skipped, ...]
+
+
+def _answer(
+    classifiers: Sequence[Classifier], dataset: ImageDataset, cache: Cache, progress: Progress | None
+) -> _Answers:
+    """Run classifiers of one recipe."""
+    stored = find_decoded(dataset, classifiers[0].preprocess, cache)
     if stored is None:
-        logits, readable, unreadable = _run_files(classifier, dataset, progress)
-    else:
-        logits, unreadable = run_stored(classifier, stored, progress).logits, stored.unreadable
-        readable = ~np.isin(dataset.names, [skipped.path for skipped in unreadable])
+        return _run_files(classifiers, dataset, progress)
+    logits: list[list[np.ndarray]] = []
+    for start in range(0, len(stored), BATCH):
+        images = stored.read(slice(start, start + BATCH))
+        logits.append([one.run(images).logits for one in classifiers])
+        if progress is not None:
+            progress(min(start + BATCH, len(stored)), len(stored))
+    readable = ~np.isin(dataset.names, [skipped.path for skipped in stored.unreadable])
+    return _Answers(_joined(logits), readable, stored.unreadable)
+
+
+def _report(
+    classifier: Classifier, dataset: ImageDataset, labels: np.ndarray, logits: np.ndarray, answers: _Answers, split: str
+) -> Report:
     # Files that the data names and that do not exist are in no part: they are said whatever part is judged.
-    unreadable = (*unreadable, *(skipped for skipped in dataset.skipped if skipped.lost))
+    unreadable = (*answers.unreadable, *(skipped for skipped in dataset.skipped if skipped.lost))
     return Report.from_predictions(
-        labels[readable],
+        labels[answers.readable],
         classifier.probabilities(logits),
-        dataset.subset(readable).names,
+        dataset.subset(answers.readable).names,
         classifier.class_names,
         split=split,
         skipped=[(skipped.path, skipped.reason) for skipped in unreadable],
         root=dataset.root,
         temperature=classifier.card.temperature,
+    )
+
+
+def _shifted(progress: Progress | None, number: int, times: int) -> Progress | None:
+    """Return what makes one bar of several runs over the same pictures."""
+    if progress is None or times == 1:
+        return progress
+    return lambda done, total: progress(number * total + done, times * total)
+
+
+def without(report: Report, paths: Container[str]) -> Report:
+    """Return the report on the pictures that are not among some, without evidence.
+
+    Raises:
+        DataError: there are no others.
+    """
+    kept = np.array([path not in paths for path in report.paths], dtype=bool)
+    if not kept.any():
+        raise DataError(f"Expected pictures that the model has not learned from; all {len(kept):,} are among those.")
+    return Report.from_predictions(
+        report.labels[kept],
+        report.probabilities[kept],
+        [path for path, keep in zip(report.paths, kept, strict=True) if keep],
+        report.class_names,
+        split=report.split,
+        skipped=report.skipped,
+        root=report.root,
+        temperature=report.calibration.temperature,
     )
 
 
@@ -93,18 +173,18 @@ def run_stored(classifier: Classifier, images: StoredImages, progress: Progress 
     return Outputs(*(np.concatenate([getattr(one, name) for one in outputs]) for name in ("logits", "features")))
 
 
-def _run_files(
-    classifier: Classifier, dataset: ImageDataset, progress: Progress | None
-) -> tuple[np.ndarray, np.ndarray, tuple[Skipped, ...]]:
-    """Return logits of the readable pictures, which these are, bool (n,), and the others."""
-    logits: list[np.ndarray] = []
+def _run_files(classifiers: Sequence[Classifier], dataset: ImageDataset, progress: Progress | None) -> _Answers:
+    logits: list[list[np.ndarray]] = []
     readings: list[PictureError | None] = []
-    for batch, outputs in run_ahead(
-        classifier.run, read_images(dataset.paths, classifier.preprocess, background=True), BATCH
-    ):
+
+    def run(images: np.ndarray) -> list[np.ndarray]:
+        return [one.run(images).logits for one in classifiers]
+
+    decoded = read_images(dataset.paths, classifiers[0].preprocess, background=True)
+    for batch, outputs in run_ahead(run, decoded, BATCH):
         readings += [item if isinstance(item, PictureError) else None for item in batch]
         if outputs is not None:
-            logits.append(outputs.logits)
+            logits.append(outputs)
         if progress is not None:
             progress(len(readings), len(dataset))
     unreadable = tuple(
@@ -117,7 +197,12 @@ def _run_files(
             f"Expected pictures that can be read; none of the {len(dataset)} under {str(dataset.root)!r} can. "
             f"The first, {unreadable[0].path!r}: {unreadable[0].reason}"
         )
-    return np.concatenate(logits), np.array([error is None for error in readings]), unreadable
+    return _Answers(_joined(logits), np.array([error is None for error in readings]), unreadable)
+
+
+def _joined(batches: list[list[np.ndarray]]) -> list[np.ndarray]:
+    """Return the logits of each classifier from those of each batch."""
+    return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
 
 def _some(names: tuple[str, ...] | list[str], most: int = 8) -> str:

@@ -10,7 +10,7 @@ from opsin.atomic import write_text
 from opsin.classifier import softmax
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TEST, TRAIN, VAL
-from opsin.evaluation.comparison import Comparison, compare
+from opsin.evaluation.comparison import Comparison, compare_answers
 from opsin.model_folder import ModelCard, find_model_folder
 from opsin.names import ENVIRONMENT, PREDICTIONS
 from opsin.training.config import AUTO, TrainConfig
@@ -78,7 +78,7 @@ def compare_runs(first: Path, second: Path, names: tuple[str, str]) -> Compariso
         softmax(np.stack([one[path][1] for path in shared]), temperature)
         for one, temperature in zip(answers, temperatures, strict=True)
     ]
-    return compare(labels, probabilities, names, seconds=[_seconds(folder) for folder in (first, second)])
+    return compare_answers(labels, probabilities, names, seconds=[_seconds(folder) for folder in (first, second)])
 
 
 def _answers(folder: Path) -> dict[str, tuple[int, np.ndarray]]:
