@@ -176,3 +176,12 @@ def test_what_cannot_be_learned_from_is_said(pictures, folders, said):
 def test_fractions_are_checked(animals):
     with pytest.raises(UsageError, match="together below 1"):
         animals.split(val=0.5, test=0.5)
+
+
+def test_other_columns_of_a_csv_go_with_their_pictures(pictures):
+    root = pictures({"x": 3})
+    data = from_csv(root, ["x/0.png,a,dim", "x/1.png,b,bright", "x/2.png,a,"], "path,label,light")
+    assert data.columns == {"light": ("dim", "bright", "")}
+    assert data.subset([2, 1]).columns == {"light": ("", "bright")}
+    assert data.without({"x/0.png": "a list"}).columns == {"light": ("bright", "")}
+    assert ImageDataset.from_folder(pictures({"a": 1}, "other")).columns == {}

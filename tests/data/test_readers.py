@@ -376,3 +376,17 @@ def test_what_is_no_csv_in_utf_8_is_said(tmp_path, content):
 def test_no_csv_at_the_path_is_wrong_usage(tmp_path, name):
     with pytest.raises(UsageError, match="Expected a CSV file; there is none"):
         read_csv(tmp_path / name)
+
+
+def test_other_columns_are_kept_beside_each_picture(pictures):
+    root = pictures({"x": 3})
+    text = "camera,path,label,group,light\nA, x/0.png,a,g,\nB,x/1.png,b,,dim \nA,x/2.png,a\n".replace(" x", "x")
+    listing = read_csv(write_csv(root, text))
+    assert listing.columns == ("camera", "light")
+    assert [entry.more for entry in listing.entries] == [("A", ""), ("B", "dim"), ("A", "")]
+
+
+def test_a_picture_that_is_listed_twice_is_the_same_whatever_other_columns_say(pictures):
+    listing = read_csv(write_csv(pictures({"x": 1}), "path,label,note\nx/0.png,a,first\nx/0.png,a,second\n"))
+    assert [entry.more for entry in listing.entries] == [("first",)]
+    assert [skipped.reason for skipped in listing.skipped] == ["listed again in line 3 of the CSV"]

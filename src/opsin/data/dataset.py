@@ -108,6 +108,12 @@ class ImageDataset:
         """The part that the folders or the CSV put each picture in; None where they do not say."""
         return tuple(self.listing.entries[row].split for row in self.rows)
 
+    @functools.cached_property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """What a CSV says of the pictures beside path, label, split and group: n values by the column's name."""
+        more = [self.listing.entries[row].more for row in self.rows]
+        return {name: tuple(values[i] for values in more) for i, name in enumerate(self.listing.columns)}
+
     @property
     def counts(self) -> dict[str, int]:
         """Number of pictures of each class."""
@@ -146,7 +152,7 @@ class ImageDataset:
         names = {entry.label for entry in entries}
         class_names = tuple(name for name in self.class_names if name in names)
         kept = set(self.names)
-        listing = Listing(self.root, tuple(entries), class_names, skipped)
+        listing = replace(self.listing, entries=tuple(entries), class_names=class_names, skipped=skipped)
         return ImageDataset(
             listing, np.array([i for i, entry in enumerate(entries) if entry.path in kept], dtype=np.int64)
         )

@@ -2,8 +2,9 @@
 
 import csv
 import os
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from opsin.data.walk import (
@@ -23,25 +24,32 @@ SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "valid": "va
 
 NO_GROUP = ""
 
+_COLUMNS = ("path", "label", "split", "group")
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture as the data names it; paths are relative to the data's folder, with `/`."""
+    """One picture as the data names it; paths are relative to the data's folder, with `/`.
+
+    `more` has what the listing's other `columns` say of it: the same picture whatever they say.
+    """
 
     path: str
     label: str
     split: str | None = None
     group: str = NO_GROUP
+    more: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What was found under `root`: the pictures, the class names, and what is left out."""
+    """What was found under `root`: the pictures, the class names, what is left out, and a CSV's other columns."""
 
     root: Path
     entries: tuple[Entry, ...]
     class_names: tuple[str, ...]
     skipped: tuple[Skipped, ...]
+    columns: tuple[str, ...] = ()
 
 
 def read_folder(folder: str | Path, *, patient: bool = False) -> Listing:
@@ -81,7 +89,7 @@ def read_folder(folder: str | Path, *, patient: bool = False) -> Listing:
 def read_csv(file: str | Path, *, patient: bool = False) -> Listing:
     """List the pictures that a CSV names: columns `path,label` and optionally `split`, `group`.
 
-    Paths are relative to the CSV's own folder, or absolute. Other columns are ignored.
+    Paths are relative to the CSV's own folder, or absolute. What other columns say is kept beside each picture.
 
     Args:
         file: the CSV.
@@ -98,8 +106,10 @@ def read_csv(file: str | Path, *, patient: bool = False) -> Listing:
     file = file.parent.resolve() / file.name
     entries: dict[object, Entry] = {}
     skipped: list[Skipped] = []
+    columns: tuple[str, ...] = ()
     for line, row in _csv_rows(file):
-        entry = _csv_entry(file, line, row)
+        columns = columns or tuple(name for name in row if name and name not in _COLUMNS)
+        entry = _csv_entry(file, line, row, columns)
         key = entry if patient else entry.path
         known = entries.get(key)
         if known is None:
@@ -120,7 +130,7 @@ def read_csv(file: str | Path, *, patient: bool = False) -> Listing:
     if len({entry.split is None for entry in present}) == 2:
         raise DataError(f"Expected a split (train, val or test) in every line of {str(file)!r}, or in none.")
     names = sorted({entry.label for entry in present}, key=natural_order)
-    return Listing(file.parent, tuple(present), tuple(names), tuple(skipped))
+    return Listing(file.parent, tuple(present), tuple(names), tuple(skipped), columns)
 
 
 def _split_folders(walk: Walk) -> dict[str, Path] | None:
@@ -237,7 +247,7 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise DataError(f"Could not read {str(file)!r}: {error.strerror}. Check its permissions.") from error
 
 
-def _csv_entry(file: Path, line: int, row: dict[str, str]) -> Entry:
+def _csv_entry(file: Path, line: int, row: dict[str, str], columns: tuple[str, ...]) -> Entry:
     path, label = row["path"] or "", (row["label"] or "").strip()
     if not path or not label:
         raise DataError(f"Expected a path and a label in line {line} of {str(file)!r}; received {path!r}, {label!r}.")
@@ -249,7 +259,9 @@ def _csv_entry(file: Path, line: int, row: dict[str, str]) -> Entry:
     absolute = os.path.normpath(file.parent / path)
     relative = os.path.relpath(absolute, file.parent)
     name = Path(absolute if Path(relative).parts[:1] == ("..",) else relative)
-    return Entry(name.as_posix(), label, SPLIT_NAMES.get(split), (row.get("group") or "").strip())
+    # Few values stand in many lines: each is kept once.
+    more = tuple(sys.intern((row[column] or "").strip()) for column in columns)
+    return Entry(name.as_posix(), label, SPLIT_NAMES.get(split), (row.get("group") or "").strip(), more)
 
 
 def _two_of_one(file: Path, line: int, known: Entry, entry: Entry) -> str:

@@ -19,7 +19,8 @@ class Slice:
         name: which of them these are: `"up to 180 pixels"`.
         accuracy: the share judged rightly.
         others: the same of all other pictures.
-        p_value: how often chance alone would part the two so far or farther.
+        p_value: how often chance alone would part the two so far or farther within the classes, corrected (Holm) for the
+            number of slices that were looked at.
     """
 
     kind: str
