@@ -283,6 +283,14 @@ def test_the_range_of_values_must_be_known():
         open_network(functional((16, 20, 3), parts, "unscaled"), Description(NAMES))
 
 
+def test_a_network_that_scales_inside_a_nested_model_needs_no_range():
+    inner = keras.Sequential(layers(), name="inner")
+
+    network = open_network(keras.Sequential([keras.Input((16, 20, 3)), inner]), Description(NAMES))
+
+    assert network.scale is None
+
+
 def test_the_scaling_that_is_said_is_done():
     parts = layers()[1:]
     network = open_network(functional((16, 20, 3), parts, "unscaled"), Description(NAMES, "zero_one"))

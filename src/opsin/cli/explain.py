@@ -7,23 +7,28 @@ from pathlib import Path
 import typer
 
 from opsin.cli.export import RANGES
-from opsin.errors import ExitCode
+from opsin.errors import ExitCode, UsageError
 from opsin.explanation import COLORS, EXPLAINERS
 
 EXAMPLES = (
     "opsin explain RUN cat.jpg",
     "opsin explain RUN cat.jpg --class cat --class dog --out why.png",
     "opsin explain RUN cat.jpg --method grad_cam --method occlusion",
+    "opsin explain RUN cat.jpg --faithful --sanity",
+    "opsin explain RUN cat.jpg --layer block_1_expand_relu --maps",
+    "opsin explain RUN --filters --data photos/",
+    "opsin explain RUN --channel 12 --data photos/",
     "opsin explain my.keras cat.jpg --classes labels.txt --preprocess zero_one --layer conv5",
 )
 ALL, TOP = "all", "top3"
+INSIDE = ("maps", "filters", "channel")
 
 
 def explain(
     model: Path = typer.Argument(
         metavar="MODEL", help="A run folder, a model folder, or any image network as a .keras file."
     ),
-    pictures: list[str] = typer.Argument(metavar="PICTURE", help="The pictures to explain."),
+    pictures: list[str] = typer.Argument(None, metavar="PICTURE", help="The pictures to explain.", show_default=False),
     method: list[str] = typer.Option(
         ["grad_cam"], help=f"How, again for several beside each other: {', '.join(EXPLAINERS)}, or {ALL}."
     ),
@@ -37,6 +42,22 @@ def explain(
         None, help="The .png, .jpg or .webp to write, a folder for several pictures (default: PICTURE-why.png, here)."
     ),
     colors: str = typer.Option(COLORS[0], help=f"The colours: {', '.join(COLORS)}."),
+    faithful: bool = typer.Option(
+        False, "--faithful", help="Also delete and insert what the map points at, beside random maps."
+    ),
+    sanity: bool = typer.Option(
+        False, "--sanity", help="Also make the weights random from the top down: does the map change?"
+    ),
+    maps: bool = typer.Option(False, "--maps", help="Draw the maps of --layer on the picture instead."),
+    filters: bool = typer.Option(
+        False, "--filters", help="Draw the first layer's filters instead; with --data count dead and duplicated ones."
+    ),
+    channel: int | None = typer.Option(
+        None,
+        min=0,
+        help="Draw what this channel of --layer would like to see instead; with --data what excites it most.",
+    ),
+    data: Path | None = typer.Option(None, help="A folder of pictures for --filters and --channel."),
     classes: Path | None = typer.Option(
         None, help="Of a .keras file: a text file with a class name a line, in the order of its outputs."
     ),
@@ -52,21 +73,46 @@ def explain(
 
     A picture that cannot be read is an error of its own: the rest go on, and the exit code is 3.
     """
-    from opsin.cli.explaining import Answer, KerasFile, Wanted, open_model, places_for
+    from opsin.cli.explaining import KerasFile, Wanted, explain_each, open_model
 
-    wanted = Wanted(_methods(method), tuple(class_name or ()), layer, colors)
-    files = places_for(pictures, out)
-    network = open_model(model, KerasFile(classes, preprocess, fit, image_size, trust))
-    wanted.check(network)
-    answers: list[Answer] = []
-    for picture, file in zip(pictures, files, strict=True):
-        answers.append(wanted.answer(network, picture, file))
+    inside = _inside(pictures, maps=maps, filters=filters, channel=channel, data=data)
+    wanted = Wanted(_methods(method), tuple(class_name or ()), layer, colors, faithful=faithful, sanity=sanity)
+    keras_file = KerasFile(classes, preprocess, fit, image_size, trust)
+    if inside:
+        from opsin.cli import insides
+
+        look = insides.Look(layer, colors, channel, data, out)
+        answers = getattr(insides, inside)(lambda: open_model(model, keras_file), pictures or [], look)
+    else:
+        answers = explain_each(lambda: open_model(model, keras_file), pictures, wanted, out)
+    failed, documents = False, []
+    for answer in answers:
+        failed = failed or answer.error is not None
+        documents.append(answer.document())
         if not as_json:
-            print(answers[-1].text(), file=sys.stderr if answers[-1].error else sys.stdout)
+            print(answer.text(), file=sys.stderr if answer.error else sys.stdout)
     if as_json:
-        print(json.dumps([answer.document() for answer in answers], indent=2))
-    if any(answer.error for answer in answers):
+        print(json.dumps(documents, indent=2))
+    if failed:
         raise typer.Exit(ExitCode.UNUSABLE)
+
+
+def _inside(
+    pictures: list[str] | None, *, maps: bool, filters: bool, channel: int | None, data: Path | None
+) -> str | None:
+    """Return which look inside the network is wanted; None for a heat map."""
+    wanted = [name for name, given in zip(INSIDE, (maps, filters, channel is not None), strict=True) if given]
+    if len(wanted) > 1:
+        raise UsageError(f"Expected one of --{', --'.join(INSIDE)}; received {len(wanted)} of them. Leave others out.")
+    if not pictures and wanted in ([], ["maps"]):
+        raise UsageError("Expected pictures to explain; received none. Name them after the model.")
+    if pictures and wanted in (["filters"], ["channel"]):
+        raise UsageError(
+            f"Expected no picture with --{wanted[0]}; received {pictures[0]!r}. Give a folder: --data DIR."
+        )
+    if data is not None and wanted not in (["filters"], ["channel"]):
+        raise UsageError(f"Expected --data only with --filters or --channel; received {str(data)!r}. Leave it out.")
+    return wanted[0] if wanted else None
 
 
 def _methods(given: list[str]) -> tuple[str, ...]:

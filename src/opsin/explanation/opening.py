@@ -7,6 +7,7 @@ from opsin.architectures.scaling import SCALINGS
 from opsin.catalog import require
 from opsin.classifier import Classifier
 from opsin.errors import ModelError, UsageError
+from opsin.explanation.calls import operations_of
 from opsin.explanation.network import ImageNetwork
 from opsin.exporters.foreign import AS_THEY_ARE, Description, range_of, recipe_of
 from opsin.model_folder import ModelCard, find_model_folder
@@ -79,7 +80,7 @@ def _of_keras(model: "keras.Model", description: Description | None) -> ImageNet
     _require_one_input(model)
     said = description or Description(_numbers(model))
     recipe = recipe_of(model, said)
-    pixels = range_of(model, said.pixels)
+    pixels = range_of([operation for _, operation in operations_of(model)], said.pixels)
     scale = None if pixels == AS_THEY_ARE else SCALINGS[pixels]
     return ImageNetwork(model, recipe, said.class_names, scale=scale)
 

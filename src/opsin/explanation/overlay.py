@@ -29,6 +29,7 @@ CAPPED = {"integrated_gradients": 99.0, "smooth_grad": 99.0}
 
 _INK, _SOFT, _PAPER = (28, 30, 34), (110, 114, 122), (255, 255, 255)
 _MARGIN, _GAP = 28, 20
+_HEAD = 50
 _SIDE = {1: 520, 2: 420, 3: 360}
 _LEAST_SIDE = 280
 _COLUMNS = 4
@@ -45,19 +46,22 @@ def overlay(picture: np.ndarray, heat_map: np.ndarray, *, colors: str = COLORS[0
     Returns:
         uint8 (H, W, 3), RGB, 0 to 255. Of the picture its brightness is kept, and a little of its colours.
     """
-    table = _table(colors)
+    table = color_table(colors)
     hue = table[np.rint(np.clip(heat_map, 0, 1) * 255).astype(np.uint8)]
     gray = picture @ np.array([0.299, 0.587, 0.114])  # ITU-R BT.601.
-    base = 0.5 * picture + 0.5 * gray[:, :, None]
+    base = 0.25 * picture + 0.75 * gray[:, :, None]
     return np.rint((1 - OPACITY) * base + OPACITY * hue).astype(np.uint8)
 
 
-def draw_sheet(explanations: "Sequence[Explanation]", *, colors: str = COLORS[0]) -> np.ndarray:
+def draw_sheet(
+    explanations: "Sequence[Explanation]", *, colors: str = COLORS[0], below: Sequence[np.ndarray] = ()
+) -> np.ndarray:
     """Draw a picture, and beside it each explanation's heat map over it, with a legend.
 
     Args:
         explanations: of one picture, for several classes or by several methods.
         colors: one of `COLORS`.
+        below: pictures to stand under it, charts say, uint8 (h, w, 3) each.
 
     Returns:
         uint8 (H, W, 3), RGB, 0 to 255.
@@ -66,7 +70,16 @@ def draw_sheet(explanations: "Sequence[Explanation]", *, colors: str = COLORS[0]
     side = _SIDE.get(len(explanations), _LEAST_SIDE)
     panels = [_Panel(_fitted(picture, side), "the picture", f"{picture.shape[1]} × {picture.shape[0]} pixels")]
     panels += [_panel(one, side, colors) for one in explanations]
-    return np.array(_laid_out(panels, colors))
+    beside = [np.pad(one, ((0, _GAP), (_MARGIN, _MARGIN), (0, 0)), constant_values=255) for one in below]
+    return _stacked([np.array(_laid_out(panels, colors)), *beside])
+
+
+def _stacked(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Return images of different widths under each other, on white, from the left."""
+    width = max(image.shape[1] for image in images)
+    return np.concatenate(
+        [np.pad(one, ((0, 0), (0, width - one.shape[1]), (0, 0)), constant_values=255) for one in images]
+    )
 
 
 class _Panel:
@@ -94,11 +107,11 @@ def _shown(explanation: "Explanation", size: tuple[int, int]) -> np.ndarray:
     if explanation.method not in CAPPED:
         return np.array(heat)
     values = np.array(heat)
-    radius = max(size) / 120
-    blurred = Image.fromarray(values / max(values.max(), 1e-12)).filter(ImageFilter.BoxBlur(radius))
-    values = np.array(blurred.filter(ImageFilter.BoxBlur(radius)))
-    cap = np.percentile(values, CAPPED[explanation.method])
-    return np.clip(values / cap, 0, 1) if cap > 0 else values
+    cap = max(float(np.percentile(values, CAPPED[explanation.method])), 1e-3 * float(values.max()))
+    # Pillow blurs 8-bit pictures only.
+    capped = Image.fromarray(np.rint(255 * np.clip(values / cap, 0, 1)).astype(np.uint8))
+    blurred = np.array(capped.filter(ImageFilter.GaussianBlur(max(size) / 100)), dtype=np.float32)
+    return blurred / max(float(blurred.max()), 1)
 
 
 def _fitted(picture: np.ndarray, side: int) -> Image.Image:
@@ -114,21 +127,20 @@ def _laid_out(panels: Sequence[_Panel], colors: str) -> Image.Image:
     rows = -(-len(panels) // columns)
     width = max(max(panel.image.width for panel in panels), 220)
     height = max(panel.image.height for panel in panels)
-    head = 50
     sheet = Image.new(
         "RGB",
-        (2 * _MARGIN + columns * width + (columns - 1) * _GAP, 2 * _MARGIN + rows * (head + height + _GAP) + 34),
+        (2 * _MARGIN + columns * width + (columns - 1) * _GAP, 2 * _MARGIN + rows * (_HEAD + height + _GAP) + 34),
         _PAPER,
     )
     draw = ImageDraw.Draw(sheet)
     for number, panel in enumerate(panels):
         row, column = divmod(number, columns)
-        left, top = _MARGIN + column * (width + _GAP), _MARGIN + row * (head + height + _GAP)
+        left, top = _MARGIN + column * (width + _GAP), _MARGIN + row * (_HEAD + height + _GAP)
         write(draw, (left, top), panel.title, 17, _INK, width, bold=True)
         write(draw, (left, top + 25), panel.remark, 12, _SOFT, width)
-        sheet.paste(panel.image, (left, top + head))
+        sheet.paste(panel.image, (left, top + _HEAD))
         if panel.notice:
-            _write_notice(draw, panel, (left, top + head))
+            _write_notice(draw, panel, (left, top + _HEAD))
     _draw_legend(sheet, draw, colors)
     return sheet
 
@@ -136,7 +148,7 @@ def _laid_out(panels: Sequence[_Panel], colors: str) -> Image.Image:
 def _draw_legend(sheet: Image.Image, draw: ImageDraw.ImageDraw, colors: str) -> None:
     top, bar = sheet.height - _MARGIN - 26, 220
     left = _MARGIN
-    ramp = np.repeat(_table(colors)[np.linspace(0, 255, bar).astype(int)][None], 12, axis=0)
+    ramp = np.repeat(color_table(colors)[np.linspace(0, 255, bar).astype(int)][None], 12, axis=0)
     sheet.paste(Image.fromarray(ramp), (left, top))
     draw.text((left, top + 15), "no evidence", fill=_SOFT, font=font(11))
     draw.text((left + bar, top + 15), "its peak", fill=_SOFT, font=font(11), anchor="ra")
@@ -177,7 +189,7 @@ def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont | ImageFont
     return ImageFont.truetype(folder / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"), size)
 
 
-def _table(colors: str) -> np.ndarray:
+def color_table(colors: str) -> np.ndarray:
     """Return a colour map as uint8 (256, 3)."""
     maps = require("matplotlib", "drawing").colormaps
     return np.rint(maps[choose("colours", colors, COLORS)](np.arange(256))[:, :3] * 255).astype(np.uint8)

@@ -1,5 +1,6 @@
 """Networks that Opsin did not train: any Keras image classifier, made into a model folder of ours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ def adopt(path: str | Path, description: Description, folder: Path, *, trust: bo
     recipe = recipe_of(network, description)
     logits = _with_logits(network)
     _require_names(logits, description.class_names)
-    whole = _from_pixels(logits, recipe, range_of(network, description.pixels))
+    whole = _from_pixels(logits, recipe, range_of(network.operations, description.pixels))
     provenance = {"opsin": __version__, "architecture": network.name, "source": Path(path).name}
     card = ModelCard(description.class_names, recipe, provenance=provenance)
     write_model(folder, whole, card)
@@ -100,8 +101,12 @@ def recipe_of(network: "keras.Model", description: Description) -> Preprocess:
     return Preprocess(height, width, fit=description.fit, color=color)
 
 
-def range_of(network: "keras.Model", pixels: str | None) -> str:
-    """Return the range of values that the network takes; nobody can guess it if it does not scale by itself.
+def range_of(steps: "Sequence[keras.Operation]", pixels: str | None) -> str:
+    """Return the range of values that a network takes; nobody can guess it if it does not scale by itself.
+
+    Args:
+        steps: its layers and operations, in order.
+        pixels: a name in `RANGES`, or None if nothing is said.
 
     Raises:
         UsageError: it is not said, and the network begins with no scaling.
@@ -109,7 +114,6 @@ def range_of(network: "keras.Model", pixels: str | None) -> str:
     if pixels is not None:
         return choose("range of pixels", pixels, RANGES)
     keras = require("keras", "opening a .keras file")
-    steps = network.operations
     first = next((i for i, step in enumerate(steps) if isinstance(step, keras.layers.Conv2D)), len(steps))
     if any(isinstance(step, keras.layers.Rescaling | keras.layers.Normalization) for step in steps[:first]):
         return AS_THEY_ARE
