@@ -19,8 +19,8 @@ class Slice:
         name: which of them these are: `"up to 180 pixels"`.
         accuracy: the share judged rightly.
         others: the same of all other pictures.
-        p_value: how often chance alone would part the two so far or farther within the classes, corrected (Holm) for the
-            number of slices that were looked at.
+        p_value: how often chance alone would part the two so far or farther within each class, corrected (Holm) for
+            the number of slices that were looked at.
     """
 
     kind: str
@@ -56,6 +56,26 @@ class Robustness:
 
     clean: Estimate
     corrupted: tuple[Corrupted, ...]
+
+
+@dataclass(frozen=True)
+class WantedPrecision:
+    """What it takes to say a class with a wanted precision, on the report's own pictures.
+
+    Args:
+        name: the class.
+        wanted: the precision, above 0 and at most 1.
+        threshold: the least probability at which it is said then; None if no threshold is enough.
+        precision: the share of right ones where it is said then, on so many pictures; the highest there is if none is
+            enough; None if the class is never said.
+        recall: the share of the class's pictures of which it is said then; None if it has no pictures.
+    """
+
+    name: str
+    wanted: float
+    threshold: float | None
+    precision: Estimate | None
+    recall: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -129,6 +149,7 @@ class Evidence:
         slices: how pictures that have something in common did, those that are worse than others first.
         robustness: on pictures that were spoilt a little.
         costs: what the answers cost, where mistakes do not weigh the same.
+        precisions: thresholds of classes that are to be said with a wanted precision.
         explained: path of a picture -> why it was judged as it was.
         map: the pictures laid out by similarity.
         advice: what to do next, the most promising first.
@@ -137,6 +158,7 @@ class Evidence:
     slices: tuple[Slice, ...] = ()
     robustness: Robustness | None = None
     costs: Costs | None = None
+    precisions: tuple[WantedPrecision, ...] = ()
     explained: Mapping[str, Explained] = field(default_factory=dict)
     map: FeatureMap | None = None
     advice: tuple[Advice, ...] = ()
@@ -152,4 +174,5 @@ class Evidence:
             "slices": [asdict(one) for one in self.slices],
             "robustness": None if self.robustness is None else asdict(self.robustness),
             "costs": costs,
+            "precisions": [asdict(one) for one in self.precisions],
         }
