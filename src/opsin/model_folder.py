@@ -52,6 +52,7 @@ class Artefact:
         versions: of the packages that wrote it.
         parity: on how many pictures it was compared with the network that it comes from, and how near it is.
         notes: what its user should know, a sentence each.
+        features: what the output of features, float32 (N, d), is called; None where there is none.
     """
 
     format: str
@@ -65,6 +66,7 @@ class Artefact:
     versions: dict[str, str] = field(default_factory=dict)
     parity: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    features: str | None = None
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Artefact":

@@ -73,7 +73,9 @@ def test_a_refused_export_leaves_the_one_of_before(own_run, monkeypatch, request
 
 def test_an_export_that_forgets_the_temperature_is_refused_though_no_class_changes(own_run, monkeypatch):
     replace(ModelCard.read(own_run / "model"), temperature=1.5).save(own_run / "model")
-    monkeypatch.setattr(module, "with_probabilities", lambda network, _: with_probabilities(network, 1.0))
+    monkeypatch.setattr(
+        module, "with_probabilities", lambda network, _, **more: with_probabilities(network, 1.0, **more)
+    )
 
     with pytest.raises(ParityError, match=r"^[^%]*, a probability is off by .* at most 0\.001 is allowed\. It was"):
         export(own_run, format="litert")

@@ -10,8 +10,9 @@ import opsin
 from opsin.classifier import Classifier, softmax
 from opsin.data.digits import write_digits
 from opsin.data.splits import VAL
-from opsin.errors import ModelError
+from opsin.errors import ModelError, UsageError
 from opsin.evaluation.temperature import fit_temperature, log_loss
+from opsin.exporters.verify import verify
 from opsin.model_folder import ModelCard
 from opsin.names import KNOWN, PREDICTIONS
 from opsin.training.calibrating import HeldOut, choose_temperature, write_calibration
@@ -106,6 +107,27 @@ def test_an_export_has_the_temperature_in_it_and_goes_by_confidence_alone(digits
     assert [answer.label for answer in classifier.predict_many(others.paths[:60])] == [
         answer.label for answer in by_hand.predict_many(others.paths[:60])
     ]
+
+
+@pytest.mark.parametrize("format", ["litert", "onnx", "openvino"])
+def test_an_export_with_features_refuses_the_same_pictures_as_the_run(digits_run, tmp_path, format):
+    run, others, test = digits_run
+    some = [*others.paths[:80], *test.paths[:20]]
+
+    exported = opsin.export(Classifier.open(run.folder), tmp_path / format, format=format, with_features=True)
+
+    classifier = Classifier.open(exported.folder, threshold="card")
+    assert exported.card.artefact.features == "features"
+    assert [answer.label for answer in classifier.predict_many(some)] == [
+        answer.label for answer in Classifier.open(run.folder, threshold="card").predict_many(some)
+    ]
+    assert verify(exported.folder).passed
+
+
+@pytest.mark.parametrize("options", [{"format": "saved_model"}, {"format": "onnx", "int8": True}])
+def test_features_are_not_promised_where_they_are_not_given(digits_run, options):
+    with pytest.raises(UsageError, match="with litert, onnx or openvino in float32"):
+        opsin.export(Classifier.open(digits_run[0].folder), with_features=True, **options)
 
 
 def test_what_all_pictures_say_must_not_worsen_the_loss_on_those_of_validation():

@@ -32,6 +32,11 @@ def export(
     ),
     format: str = typer.Option(..., help=f"Which: {', '.join(FORMATS)}."),
     int8: bool = typer.Option(False, "--int8", help=f"Compute in 8-bit integers ({', '.join(IN_INT8)})."),
+    with_features: bool = typer.Option(
+        False,
+        "--with-features",
+        help="Give features as a second output, by which predict --unknown tells pictures of other kinds.",
+    ),
     out: Path | None = typer.Option(
         None, help="The folder to write (default: exports/FORMAT in the run); of a saved_model, that of all versions."
     ),
@@ -68,6 +73,7 @@ def export(
             out,
             format=format,
             int8=int8,
+            with_features=with_features,
             data=None if data is None else ImageDataset.open(data),
             say=lambda line: print(line, file=sys.stderr),
         )

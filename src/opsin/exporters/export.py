@@ -17,13 +17,13 @@ from opsin.classifier import Classifier, engine_of, softmax
 from opsin.data.dataset import ImageDataset
 from opsin.errors import DataError, ModelError, ParityError, UsageError
 from opsin.exporters import FORMATS, IN_INT8, proof_pictures
-from opsin.exporters.litert import run_source
+from opsin.exporters.litert import ABOUT_ZERO, run_source
 from opsin.exporters.parity import FLOAT, INT8, Limits, Parity, compare
 from opsin.exporters.proof_pictures import Pictures
-from opsin.exporters.written import Request, Written, with_probabilities
+from opsin.exporters.written import FEATURES, Request, Written, with_probabilities
 from opsin.images.preprocess import Preprocess
 from opsin.model_folder import Artefact, ModelCard, exported_folder, hash_files, read_proved
-from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES, MODEL
+from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES, KNOWN, MODEL
 from opsin.runtimes import INT8 as INT8_SUFFIX
 from opsin.runtimes.keras import open_keras
 from opsin.runtimes.saved_model import SavedModelRuntime
@@ -32,6 +32,9 @@ PACKAGES = ("opsin", "keras", "tensorflow", "ai-edge-litert", "tf2onnx", "onnx",
 SHOWN_FLIPS = 10
 FILES_TOLERANCE = 0.05
 """How far probabilities may differ where TensorFlow decodes and resizes a picture, and not Opsin."""
+
+FEATURES_TOLERANCE = 1e-3
+"""How far features may differ, as a fraction of the largest of them."""
 
 BATCH = 16
 
@@ -59,6 +62,7 @@ def export(
     *,
     format: str = "saved_model",
     int8: bool = False,
+    with_features: bool = False,
     data: ImageDataset | None = None,
     say: Say = lambda line: None,
 ) -> Export:
@@ -73,6 +77,8 @@ def export(
             `saved_model` it is the folder of all versions, and a new number is taken.
         format: a name in `opsin.exporters.FORMATS`.
         int8: compute in 8-bit integers; the ranges are taken from pictures of the training data.
+        with_features: give the features as a second output, so that the export, too, tells pictures that are none of
+            the classes by their distance from known ones; in float32, and not for `saved_model`.
         data: labelled pictures of the kind that the network will see; None: those it was trained on, where they were
             then, and only for `int8`.
         say: is called with a line on each step.
@@ -93,10 +99,16 @@ def export(
             f"Expected the model itself; {str(classifier.folder)!r} is an export of one. Give the run folder that it "
             "was exported from."
         )
+    if with_features and (int8 or format == "saved_model"):
+        raise UsageError(
+            f"Expected --with-features with litert, onnx or openvino in float32; received {format}"
+            f"{' in 8-bit integers' * int8}. Leave it out: --unknown goes by confidence alone then."
+        )
     target = _place(classifier, out, format, int8)
     network = _network(classifier)
     calibration, proof = _pictures(classifier, int8, data)
-    expected = softmax(run_source(network, proof.images.astype(np.float32)).logits, classifier.card.temperature)
+    source = run_source(network, proof.images.astype(np.float32))
+    expected = softmax(source.logits, classifier.card.temperature)
     request = Request(
         classifier.class_names,
         classifier.preprocess,
@@ -106,8 +118,11 @@ def export(
     say(f"writing {format}" + (f" in 8-bit integers, ranges from {len(calibration)} pictures" if int8 else ""))
     with _leaving_no_empty_folders(target), replacing(target) as temporary:
         temporary.mkdir()
-        written = writer(temporary, with_probabilities(network, classifier.card.temperature), request)
+        ready = with_probabilities(network, classifier.card.temperature, features=with_features)
+        written = writer(temporary, ready, request)
         card = _card(classifier, format, int8, written)
+        if with_features:
+            card = _add_features(classifier, card, temporary)
         card = _add_golden(classifier, card, temporary)
         opened = Classifier.open(temporary)
         parity = compare(expected, _answers(opened, proof.images), proof.names, card.class_names, _limits(int8))
@@ -115,6 +130,8 @@ def export(
         if parity.faults:
             raise ParityError(_refusal(card, parity))
         found = parity.to_dict()
+        if with_features:
+            found["features"] = _compare_features(opened, source.features, proof.images)
         if isinstance(opened.runtime, SavedModelRuntime) and opened.runtime.reads_files:
             found["serve_bytes"] = _compare_files(opened)
         card = replace(card, artefact=replace(card.artefact, parity=found))
@@ -238,6 +255,30 @@ def _card(classifier: Classifier, format: str, int8: bool, written: Written) -> 
     )
     # The temperature is inside: it must not be applied again to what comes out.
     return replace(card, temperature=1.0, artefact=artefact)
+
+
+def _add_features(classifier: Classifier, card: ModelCard, folder: Path) -> ModelCard:
+    """Say in the card that features come out as well, and put the known pictures beside the network."""
+    if KNOWN in classifier.card.files:
+        (folder / KNOWN).write_bytes(read_proved(classifier.folder, KNOWN, classifier.card))
+    return replace(card, artefact=replace(card.artefact, features=FEATURES))
+
+
+def _compare_features(opened: Classifier, expected: np.ndarray, images: np.ndarray) -> dict[str, float]:
+    """Compare features with the network's own.
+
+    Raises:
+        ParityError: they are further apart than rounding accounts for.
+    """
+    parts = [opened.run(images[start : start + BATCH]).features for start in range(0, len(images), BATCH)]
+    scale = max(ABOUT_ZERO, float(np.abs(expected).max()))
+    difference = float(np.abs(np.concatenate(parts) - expected).max()) / scale
+    if not difference <= FEATURES_TOLERANCE:
+        raise ParityError(
+            f"Expected the model's features; one differs by {difference:.2g} of the largest, at most "
+            f"{FEATURES_TOLERANCE} is allowed. The export was removed."
+        )
+    return {"pictures": len(images), "largest_difference": difference, "tolerance": FEATURES_TOLERANCE}
 
 
 def _versions() -> dict[str, str]:

@@ -19,19 +19,20 @@ _COLOR_SPACES = {"rgb": 1, "gray": 2}
 _OTHER_COLOR_SPACE = 0
 
 
-def with_metadata(content: bytes, request: Request) -> bytes:
+def with_metadata(content: bytes, request: Request, outputs: Sequence[str] = (PROBABILITIES,)) -> bytes:
     """Return a LiteRT file with its class names and the description of its ends in it.
 
     Args:
-        content: the file; one input, one output.
+        content: the file; one input.
         request: whose class names and recipe it gets.
+        outputs: what its outputs are called, in its order, the probabilities first.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = _describe(flatbuffers.Builder(1024), request)
+    buffer.data = _describe(flatbuffers.Builder(1024), request, outputs)
     entry.name, entry.buffer = _ENTRY, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
@@ -50,12 +51,13 @@ def _with_file(content: bytes, name: str, file: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _describe(builder, request: Request) -> bytes:
+def _describe(builder, request: Request, outputs: Sequence[str]) -> bytes:
     """Return the FlatBuffer; within it, children come before what holds them."""
     labels = _table(builder, 5, {0: builder.CreateString(LABELS)}, {2: _AXIS_LABELS})
     image = _tensor(builder, IMAGE, content=_image_content(builder, request), units=_normalization(builder))
-    probabilities = _tensor(builder, PROBABILITIES, files=_vector(builder, [labels]))
-    graph = _table(builder, 10, {2: _vector(builder, [image]), 3: _vector(builder, [probabilities])})
+    given = [_tensor(builder, outputs[0], files=_vector(builder, [labels]))]
+    given += [_tensor(builder, name) for name in outputs[1:]]
+    graph = _table(builder, 10, {2: _vector(builder, [image]), 3: _vector(builder, given)})
     name, version = builder.CreateString(request.name), builder.CreateString("1.0.0")
     root = _table(builder, 8, {0: name, 3: _vector(builder, [graph]), 7: version})
     builder.Finish(root, _IDENTIFIER)

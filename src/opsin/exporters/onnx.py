@@ -12,7 +12,7 @@ import numpy as np
 from opsin.catalog import require
 from opsin.errors import ModelError
 from opsin.exporters.at_fault import name_layers
-from opsin.exporters.written import IMAGE, PROBABILITIES, Request, Written, ends_of
+from opsin.exporters.written import IMAGE, Request, Written, ends_of, outputs_of
 
 if TYPE_CHECKING:
     import keras
@@ -61,9 +61,12 @@ def convert_to_onnx(network: "keras.Model") -> Any:
     onnx = require("onnx", "writing an ONNX file")
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
 
+    names = outputs_of(network)
+
     @tensorflow.function(autograph=False)
     def infer(image: "tensorflow.Tensor") -> dict:
-        return {PROBABILITIES: network(image, training=False)}
+        outputs = network(image, training=False)
+        return dict(zip(names, outputs if len(names) > 1 else [outputs], strict=True))
 
     specification = tensorflow.TensorSpec((None, *network.input_shape[1:]), tensorflow.float32, name=IMAGE)
     try:
@@ -81,7 +84,9 @@ def convert_to_onnx(network: "keras.Model") -> Any:
         layers = name_layers(network, [node.name for node in foreign])
         raise ModelError(f"Expected operations that ONNX has; it has none for {operations}.{layers}")
     _fill_in_constants(onnx, model, infer.get_concrete_function(specification))
-    _rename_output(model, PROBABILITIES)
+    # TensorFlow brings a dict into the order of its keys.
+    for end, name in zip(model.graph.output, sorted(names), strict=True):
+        _rename_output(model, end, name)
     _keep_zeros(onnx, model)
     try:
         onnx.checker.check_model(model)
@@ -150,8 +155,7 @@ def _keep_zeros(onnx: Any, model: Any) -> None:
                 model.graph.initializer.append(smallest)
 
 
-def _rename_output(model: Any, name: str) -> None:
-    (end,) = model.graph.output
+def _rename_output(model: Any, end: Any, name: str) -> None:
     for node in model.graph.node:
         for names in (node.input, node.output):
             names[:] = [name if one == end.name else one for one in names]

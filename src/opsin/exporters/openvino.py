@@ -44,8 +44,10 @@ def write(folder: Path, network: "keras.Model", request: Request) -> Written:
             model = openvino.Core().read_model(path)
         except RuntimeError as error:
             raise ModelError(f"Expected operations that OpenVINO has; it cannot take this network: {error}") from error
-        if len(model.outputs) != 1:
-            raise ModelError(f"Expected one output from OpenVINO's reader; it gives {len(model.outputs)}.")
+        if len(model.outputs) != len(network.outputs):
+            raise ModelError(
+                f"Expected {len(network.outputs)} outputs from OpenVINO's reader; it gives {len(model.outputs)}."
+            )
         if request.int8:
             model = _quantize(model, request.calibration)
         # Where OpenVINO's own tools look for them.

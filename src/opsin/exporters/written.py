@@ -8,11 +8,12 @@ import numpy as np
 from opsin.catalog import require
 from opsin.images.preprocess import Preprocess
 from opsin.model_folder import Tensor
+from opsin.runtimes.keras import with_features
 
 if TYPE_CHECKING:
     import keras
 
-IMAGE, PROBABILITIES = "image", "probabilities"
+IMAGE, PROBABILITIES, FEATURES = "image", "probabilities", "features"
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,18 @@ def ends_of(request: Request, *, dtype: str = "float32") -> tuple[Tensor, Tensor
     return image, Tensor(PROBABILITIES, dtype, (None, count), 0.0, 1.0 if dtype == "float32" else 255.0)
 
 
-def with_probabilities(network: "keras.Model", temperature: float) -> "keras.Model":
+def outputs_of(network: "keras.Model") -> tuple[str, ...]:
+    """Return what the outputs of a network to be written are called: probabilities, and features where it has both."""
+    return (PROBABILITIES, FEATURES)[: len(network.outputs)]
+
+
+def with_probabilities(network: "keras.Model", temperature: float, *, features: bool = False) -> "keras.Model":
     """Return the same network with one output: calibrated probabilities (N, k), k being 2 for one sigmoid unit.
 
     Args:
         network: float32 (N, h, w, c), 0 to 255 → logits (N, k) or (N, 1).
         temperature: what logits are divided by first.
+        features: whether it gets a second output, what enters its last dense layer, float32 (N, d).
     """
     keras = require("keras", "exporting a network")
     logits = network.outputs[0]
@@ -76,4 +83,7 @@ def with_probabilities(network: "keras.Model", temperature: float) -> "keras.Mod
         logits = keras.ops.concatenate([keras.ops.zeros_like(logits), logits], axis=-1)
     if temperature != 1:
         logits = logits / temperature
-    return keras.Model(network.inputs[0], keras.layers.Softmax(name=PROBABILITIES)(logits), name=network.name)
+    outputs = keras.layers.Softmax(name=PROBABILITIES)(logits)
+    if features:
+        outputs = [outputs, with_features(network).outputs[1]]
+    return keras.Model(network.inputs[0], outputs, name=network.name)

@@ -15,7 +15,7 @@ class Outputs:
 
     Args:
         logits: float32 (N, k), or (N, 1) for a network with one sigmoid unit.
-        features: float32 (N, d), what enters the network's last dense layer; (N, 0) from an export, which gives
+        features: float32 (N, d), what enters the network's last dense layer; (N, 0) from an export that gives
             probabilities alone.
     """
 
@@ -34,14 +34,15 @@ class Runtime(Protocol):
         ...
 
 
-def outputs_of(probabilities: np.ndarray) -> Outputs:
+def outputs_of(probabilities: np.ndarray, features: np.ndarray | None = None) -> Outputs:
     """Return what an export says, in the terms of all runtimes: logits whose softmax the probabilities are.
 
     Args:
         probabilities: float (N, k), from 0 to 1.
+        features: float32 (N, d); None where it gives none.
     """
     logits = np.log(np.maximum(np.asarray(probabilities, dtype=np.float32), SMALLEST))
-    return Outputs(logits, np.empty((len(logits), 0), dtype=np.float32))
+    return Outputs(logits, np.empty((len(logits), 0), dtype=np.float32) if features is None else features)
 
 
 def as_input(images: np.ndarray, dtype: str | np.dtype) -> np.ndarray:

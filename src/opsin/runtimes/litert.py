@@ -31,7 +31,7 @@ class LiteRTNetwork:
             signature = self._interpreter.get_signature_runner()
             inputs, outputs = signature.get_input_details(), signature.get_output_details()
             self._input = inputs["image"]["index"]
-            # `output_0`, `output_1`, … of a part of a network; `probabilities` of an export.
+            # `output_0`, `output_1`, … of a part of a network; of an export `probabilities`, perhaps `features`.
             self._outputs = [(outputs[name]["index"], outputs[name]["quantization"]) for name in sorted(outputs)]
         except (ValueError, KeyError, RuntimeError) as error:
             raise ModelError(
@@ -92,7 +92,7 @@ class LiteRTRuntime:
 
 
 class LiteRTExport:
-    """An export: a LiteRT network that gives probabilities.
+    """An export: a LiteRT network that gives probabilities, and perhaps features.
 
     Args:
         content: the file's bytes.
@@ -108,8 +108,9 @@ class LiteRTExport:
 
     def run(self, images: np.ndarray) -> Outputs:
         """Run the network on uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1."""
-        (probabilities,) = self._network.run(images)
-        return outputs_of(probabilities)
+        # In the order of their names.
+        *features, probabilities = self._network.run(images)
+        return outputs_of(probabilities, *features)
 
 
 def open_litert(folder: Path, card: ModelCard, threads: int | None = None) -> LiteRTRuntime | LiteRTExport:

@@ -41,14 +41,14 @@ class OnnxRuntime:
             raise ModelError(
                 f"Expected one input, {artefact.input.name!r}; this ONNX file wants {names}. Export it again."
             )
-        self._input, self._output = artefact.input, artefact.output
+        self._input = artefact.input
+        self._outputs = [artefact.output.name, *([artefact.features] if artefact.features else [])]
         self.input_shape = tuple(artefact.input.shape[1:])
 
     def run(self, images: np.ndarray) -> Outputs:
         """Run the network on uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1."""
         feeds = {self._input.name: as_input(images, self._input.dtype)}
-        (probabilities,) = self._session.run([self._output.name], feeds)
-        return outputs_of(probabilities)
+        return outputs_of(*self._session.run(self._outputs, feeds))
 
 
 def open_onnx(folder: Path, card: ModelCard, threads: int | None = None) -> OnnxRuntime:

@@ -22,7 +22,7 @@ class OpenVinoRuntime:
             take the machine's, whatever a container allows (openvino#37838).
 
     Raises:
-        ModelError: OpenVINO cannot read it, or it does not give exactly one tensor.
+        ModelError: OpenVINO cannot read it, or it does not give what the card says.
     """
 
     def __init__(self, topology: bytes, weights: bytes, artefact: Artefact, threads: int | None = None):
@@ -42,8 +42,12 @@ class OpenVinoRuntime:
             raise ModelError(
                 f"Expected a network that OpenVINO can open; it cannot: {reason}. Export it again."
             ) from error
-        if len(model.outputs) != 1:
-            raise ModelError(f"Expected one output; this OpenVINO network has {len(model.outputs)}. Export it again.")
+        self._outputs = [artefact.output.name, *([artefact.features] if artefact.features else [])]
+        if len(model.outputs) != len(self._outputs):
+            raise ModelError(
+                f"Expected {' and '.join(self._outputs)} as output; this OpenVINO network has {len(model.outputs)} "
+                "outputs. Export it again."
+            )
         self._dtype = artefact.input.dtype
         self.input_shape = tuple(artefact.input.shape[1:])
 
@@ -51,7 +55,10 @@ class OpenVinoRuntime:
         """Run the network on uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1."""
         # A request of its own for each call: threads may call at the same time.
         request = self._network.create_infer_request()
-        return outputs_of(request.infer([as_input(images, self._dtype)])[0])
+        received = request.infer([as_input(images, self._dtype)])
+        # A single one may have lost its name where it was quantized.
+        ends = [0] if len(self._outputs) == 1 else self._outputs
+        return outputs_of(*(received[end] for end in ends))
 
 
 def open_openvino(folder: Path, card: ModelCard, threads: int | None = None) -> OpenVinoRuntime:
