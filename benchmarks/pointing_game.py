@@ -8,6 +8,7 @@ of all that is at least half as strong as the peak.
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -37,9 +38,21 @@ def open_mobilenet(weights: Path) -> ImageNetwork:
     return open_network(model, Description(tuple(map(str, range(1000))), pixels="minus_one_one"))
 
 
-def points(network: ImageNetwork, seen: Seen, mask: np.ndarray, method: str, layer: str | None) -> tuple[bool, bool]:
-    """Tell whether a map's peak, and the middle of its hot area, for the most probable class, lie on the animal."""
-    (heat_map,), (peak,) = heat_maps(network, seen.image[None], np.array([seen.best]), method=method, layer=layer)
+def points(
+    network: ImageNetwork, seen: Sequence[Seen], masks: Sequence[np.ndarray], method: str, layer: str | None
+) -> np.ndarray:
+    """Tell whether a map's peak, and the middle of its hot area, for the most probable class, lie on the animal.
+
+    Returns:
+        bool (N, 2).
+    """
+    images, best = np.stack([one.image for one in seen]), np.array([one.best for one in seen])
+    maps, peaks = heat_maps(network, images, best, method=method, layer=layer)
+    rows = zip(maps, peaks, masks, strict=True)
+    return np.array([_points_of_one(network, *row) for row in rows])
+
+
+def _points_of_one(network: ImageNetwork, heat_map: np.ndarray, peak: float, mask: np.ndarray) -> list[bool]:
     hot = np.where(heat_map >= 0.5, heat_map, 0)
     rows, columns = np.indices(hot.shape)
     middle = np.zeros((FINE, FINE))
@@ -47,7 +60,7 @@ def points(network: ImageNetwork, seen: Seen, mask: np.ndarray, method: str, lay
         row, column = (hot * (rows + 0.5)).sum() / hot.sum(), (hot * (columns + 0.5)).sum() / hot.sum()
         middle[int(row / hot.shape[0] * FINE), int(column / hot.shape[1] * FINE)] = 1
     places = [peak_on_picture(one, network.preprocess, *mask.shape) for one in (heat_map, middle)]
-    return tuple(bool(peak > 0 and mask[place] == ANIMAL) for place in places)
+    return [bool(peak > 0 and mask[place] == ANIMAL) for place in places]
 
 
 def main() -> None:
@@ -61,6 +74,7 @@ def main() -> None:
     files = sorted((options.data / "images").glob("*.jpg"))
     network = open_mobilenet(options.weights)
     settings = {"weights": options.weights.name, "pictures": len(files), "layer": network.place().name}
+    settings |= {"slow": options.slow}
     result = Result("pointing_game", "python -m benchmarks.pointing_game --weights FILE --data DIR", settings)
 
     seen = [look(network, file) for file in files]
@@ -75,7 +89,7 @@ def main() -> None:
         # Evenly spread: the files are in the order of the breeds.
         chosen = np.linspace(0, len(files) - 1, min(options.slow, len(files))).astype(int)
         chosen = chosen if method in SLOW else np.arange(len(files))
-        hits = np.array([points(network, seen[i], masks[i], method, layer) for i in chosen])
+        hits = points(network, [seen[i] for i in chosen], [masks[i] for i in chosen], method, layer)
         goals = (CENTRE_GOAL, OFF_CENTRE_GOAL) if (method, layer) == ("grad_cam", None) else (None, None)
         name = f"{method} at {layer}" if layer else method
         result.figures += rates(f"{name}, peak", hits[:, 0], centred[chosen], goals)
