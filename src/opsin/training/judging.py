@@ -13,6 +13,7 @@ from opsin.evaluation.evaluate import run_stored
 from opsin.evaluation.report import Report
 from opsin.names import PREDICTIONS, REPORT_HTML, REPORT_JSON
 from opsin.training.config import TrainConfig
+from opsin.training.evidence import gather_evidence
 from opsin.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ def judge(learned: "Learned", *, config: TrainConfig, run: RunFolder) -> Report:
         root=judged[part].dataset.root,
         temperature=classifier.card.temperature,
     )
+    # Whatever becomes of the evidence: the numbers stand.
+    report.save_json(run / REPORT_JSON)
+    report = gather_evidence(report, learned, part, run)
     report.save_html(run / REPORT_HTML, history=_curves(history), settings=dataclasses.asdict(config))
     report.save_json(run / REPORT_JSON)
     run.emit("evaluated", split=part, accuracy=report.to_dict()["accuracy"])

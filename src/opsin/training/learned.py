@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from opsin.classifier import Classifier
 from opsin.data.store import StoredImages
 from opsin.errors import TrainingError
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Learned:
         out_of_fold: the same of training pictures, by networks that had not seen them; None if there are none.
         features: float32 (n, d) of the classifier, by part, those of training pictures too; None if they have to be
             computed.
+        known_rows: int (m,), the training pictures that there are features of; None for all.
+        network: in memory, from pictures to logits, probably the classifier's; None if there is none.
     """
 
     classifier: Classifier | None
@@ -36,3 +41,5 @@ class Learned:
     logits: Mapping[str, np.ndarray] | None = None
     out_of_fold: np.ndarray | None = None
     features: Mapping[str, np.ndarray] | None = None
+    known_rows: np.ndarray | None = None
+    network: "keras.Model | None" = None

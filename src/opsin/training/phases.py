@@ -36,11 +36,12 @@ def _train_from_scratch(begun: Begun, stop: StopRequest) -> Learned:
         config = epochs_that_fit(begun, batches, stop)
     val = PlainBatches(begun.stored[VAL], config.batch_size)
     fitted = fit(begun.network, batches, val, config=config, run=begun.run, stop=stop)
-    classifier = None
+    classifier = network = None
     if fitted.state.best_epoch:
-        classifier = begun.saver.save(in_float32(begun.network, begun.plan, len(begun.class_weights)))
+        network = in_float32(begun.network, begun.plan, len(begun.class_weights))
+        classifier = begun.saver.save(network)
     completed = fitted.completed or (classifier is not None and not stop.by_user)
-    return Learned(classifier, fitted.state.history, begun.stored, completed, fitted.error)
+    return Learned(classifier, fitted.state.history, begun.stored, completed, fitted.error, network=network)
 
 
 def _transfer(begun: Begun, stop: StopRequest) -> Learned:
@@ -68,4 +69,5 @@ def _transfer(begun: Begun, stop: StopRequest) -> Learned:
             begun.run.say("No epoch of fine-tuning was better on the validation pictures: the head alone is kept.")
         return replace(learned, history=history, completed=fitted.completed, error=fitted.error)
     classifier = begun.saver.save(backbone.network, fine_tuned=[layer.name for b in blocks for layer in b.layers])
-    return Learned(classifier, history, begun.stored, fitted.completed, fitted.error)
+    completed = fitted.completed
+    return Learned(classifier, history, begun.stored, completed, fitted.error, network=backbone.network)

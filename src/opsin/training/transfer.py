@@ -141,6 +141,8 @@ def keep_head(begun: Begun, headed: Headed) -> Learned:
             logits=headed.logits,
             out_of_fold=headed.out_of_fold,
             features=headed.features,
+            network=backbone.network,
         )
     classifier = begun.saver.save(backbone.network) if fitted.state.best_epoch else None
-    return Learned(classifier, headed.history, begun.stored, fitted.completed, fitted.error)
+    history, completed = headed.history, fitted.completed
+    return Learned(classifier, history, begun.stored, completed, fitted.error, network=backbone.network)
