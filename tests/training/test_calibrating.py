@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,13 +10,13 @@ import pytest
 import opsin
 from opsin.classifier import Classifier, softmax
 from opsin.data.digits import write_digits
-from opsin.data.splits import VAL
+from opsin.data.splits import TRAIN, VAL
 from opsin.errors import ModelError, UsageError
 from opsin.evaluation.temperature import fit_temperature, log_loss
 from opsin.exporters.verify import verify
 from opsin.model_folder import ModelCard
 from opsin.names import KNOWN, PREDICTIONS
-from opsin.training.calibrating import HeldOut, choose_temperature, write_calibration
+from opsin.training.calibrating import HeldOut, choose_temperature, compare_known, write_calibration
 from opsin.training.run_folder import RunFolder
 
 
@@ -140,6 +141,36 @@ def test_what_all_pictures_say_must_not_worsen_the_loss_on_those_of_validation()
     alike = HeldOut(2.5 * honest, labels)
     both = alike.and_then(val)
     assert choose_temperature(both, val) == fit_temperature(both.logits, both.labels)
+
+
+def test_a_training_picture_is_compared_with_all_but_its_own_group():
+    random = np.random.default_rng(0)
+    features = random.normal(size=(14, 6)).astype(np.float32)
+    features[1] = features[0]  # A copy, in the same group.
+    groups = ("copies", "copies", *[""] * 10)
+    stored = {TRAIN: SimpleNamespace(dataset=SimpleNamespace(labels=np.arange(12) % 2, groups=groups))}
+    at_hand = {TRAIN: features[:12], VAL: features[12:]}
+    learned = SimpleNamespace(stored=stored, features=at_hand, out_of_fold=np.zeros((12, 2)), known_rows=None)
+
+    kept, distances = compare_known(learned)
+
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    own = [{0, 1}, {0, 1}, *[{row} for row in range(2, 12)], set(), set()]
+    expected = [
+        sorted(np.linalg.norm(unit[row] - unit[other]) for other in range(12) if other not in own[row])[4]
+        for row in range(14)
+    ]
+    assert (kept.dtype, kept.shape) == (np.float16, (12, 6))
+    assert np.allclose(distances, expected, atol=2e-3)
+
+
+def test_of_a_network_that_was_trained_on_pictures_only_others_tell_the_distance():
+    features = np.random.default_rng(0).normal(size=(14, 6)).astype(np.float32)
+    stored = {TRAIN: SimpleNamespace(dataset=SimpleNamespace(labels=np.arange(12) % 2, groups=("",) * 12))}
+    computed = {TRAIN: features[:12], VAL: features[12:]}
+    learned = SimpleNamespace(stored=stored, features=computed, out_of_fold=None, known_rows=np.arange(12))
+
+    assert len(compare_known(learned)[1]) == 2
 
 
 def test_until_the_new_card_is_written_the_folder_is_what_it_was(tiny_run, tmp_path, monkeypatch):

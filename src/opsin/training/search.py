@@ -13,6 +13,7 @@ from opsin.architectures.figures import PARAMETERS_AND_MULTIPLY_ADDS
 from opsin.data.splits import TRAIN, VAL
 from opsin.errors import OpsinError
 from opsin.evaluation.intervals import estimate
+from opsin.evaluation.novelty import MOST_REFERENCES
 from opsin.evaluation.wording import count, interval, percent
 from opsin.features.speeds import recall_speed
 from opsin.pipeline import TrainingBatches
@@ -276,7 +277,9 @@ class _Search:
     def _reserve(self) -> float:
         """Return the seconds that saving a trained network, judging it and the report will take."""
         stored = self.best.begun.stored
-        judged = sum(len(images) for part, images in stored.items() if part != TRAIN)
+        # Of the training pictures, those are run again that others will be compared with.
+        known = min(len(stored[TRAIN]), MOST_REFERENCES)
+        judged = known + sum(len(images) for part, images in stored.items() if part != TRAIN)
         return (
             self.overhead
             + self.saving
