@@ -31,6 +31,10 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "openvino": "openvino",
     "nncf": "openvino",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "python_multipart": "serve",
+    "prometheus_client": "serve",
 }
 
 

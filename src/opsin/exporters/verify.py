@@ -88,7 +88,7 @@ def verify(path: str | Path, *, runtime: str | None = None) -> Verification:
     if broken:
         return Verification(folder, tuple(broken), notes)
     whole = Check("files", True, f"all {len(files)} have the sha256 that {CARD} says")
-    return Verification(folder, (whole, _replay(folder, runtime)), notes)
+    return Verification(folder, (whole, replay(Classifier.open(folder, runtime))), notes)
 
 
 def _check_file(folder: Path, name: str, card: ModelCard) -> Check:
@@ -99,9 +99,8 @@ def _check_file(folder: Path, name: str, card: ModelCard) -> Check:
     return Check(name, True, "has the sha256 it was written with")
 
 
-def _replay(folder: Path, runtime: str | None) -> Check:
-    """Compare what the network gives for the golden pictures with what it gave when it was written."""
-    classifier = Classifier.open(folder, runtime)
+def replay(classifier: Classifier) -> Check:
+    """Compare what a network gives for the golden pictures with what it gave when it was written."""
     what = f"golden pictures in {type(classifier.runtime).__name__}"
     try:
         names, expected = _golden(classifier)

@@ -1,0 +1,139 @@
+"""The application: models, routes and what stands in front of them."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from opsin.errors import OpsinError, UsageError
+from opsin.serving.answers import failure
+from opsin.serving.guard import Guard
+from opsin.serving.loading import Source, name_of, opener
+from opsin.serving.metrics import Metrics
+from opsin.serving.models import Model, Models
+from opsin.serving.observing import Observing
+from opsin.serving.routes import Routes
+from opsin.serving.settings import Settings
+from opsin.serving.status import StatusError
+
+log = logging.getLogger("opsin.serving")
+
+
+class Server:
+    """All of a server but its socket.
+
+    Args:
+        models: what is served.
+        settings: how.
+        sources: where versions come from.
+        metrics: where requests are counted; None for new ones.
+    """
+
+    def __init__(
+        self, models: Models, settings: Settings, sources: Sequence[Source] = (), metrics: Metrics | None = None
+    ):
+        self.models = models
+        self.settings = settings
+        self.sources = tuple(sources)
+        self.metrics = metrics or Metrics(models)
+        self.routes = Routes(models, settings, self.metrics)
+        self.failure: OpsinError | None = None
+        """Why a model could not be loaded when the server started."""
+        self.app = self._app()
+
+    @classmethod
+    def of_paths(cls, paths: Mapping[str, Path], settings: Settings) -> "Server":
+        """Prepare a server for models by name; nothing is loaded before it starts.
+
+        Raises:
+            UsageError: there is nothing at a path.
+        """
+        models = Models({name: Model(name) for name in paths})
+        metrics = Metrics(models)
+        sources = [
+            Source(models.by_name[name], path, opener(settings, metrics.of_model(name)), settings.keep)
+            for name, path in paths.items()
+        ]
+        return cls(models, settings, sources, metrics)
+
+    def drain(self) -> None:
+        """Take no more requests; those that are there are answered."""
+        self.routes.draining = True
+
+    def _app(self) -> Starlette:
+        routes, anything = self.routes, ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        app = Starlette(
+            routes=[
+                Route("/healthz", routes.healthz),
+                Route("/readyz", routes.readyz),
+                Route("/metrics", routes.scrape),
+                Route("/v2", routes.version_two, methods=anything),
+                Route("/v2/{rest:path}", routes.version_two, methods=anything),
+                Route("/{rest:path}", self._elsewhere, methods=anything),
+            ],
+            lifespan=self._lifespan,
+        )
+        app.router.redirect_slashes = False
+        app.add_middleware(Guard, settings=self.settings)
+        app.add_middleware(Observing, metrics=self.metrics, log_requests=self.settings.access_log)
+        return app
+
+    async def _elsewhere(self, request: Request) -> Response:
+        # Its addresses are the same in capitals, as TensorFlow Serving's are.
+        if request.url.path.lower().startswith("/v1/"):
+            return await self.routes.version_one(request)
+        return failure(StatusError("NOT_FOUND", f"There is nothing at {request.url.path[:300]}."))
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.create_task(self._load_and_watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            for model in self.models.by_name.values():
+                for version in model.available():
+                    model.retire(version.number)
+
+    async def _load_and_watch(self) -> None:
+        try:
+            for source in self.sources:
+                await source.start()
+        except OpsinError as error:
+            self.failure = error
+            self.routes.draining = True
+            return
+        log.info("ready: %s", ", ".join(self.models.by_name))
+        watched = [source for source in self.sources if source.watched]
+        while watched:
+            await asyncio.sleep(self.settings.poll)
+            for source in watched:
+                try:
+                    await source.look()
+                except Exception:
+                    log.exception("%s: its folder of versions cannot be looked at", source.model.name)
+
+
+def name_models(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+    """Return models by name: those given, in the order of the paths, else as their folders are called.
+
+    Raises:
+        UsageError: there are more names than paths, or two models of one name.
+    """
+    if len(names) > len(paths):
+        raise UsageError(f"Expected at most a --name for each PATH, {len(paths)}; received {len(names)}.")
+    found: dict[str, Path] = {}
+    for number, path in enumerate(paths):
+        name = names[number] if number < len(names) else name_of(path)
+        if not name or any(letter in "/:?#% " for letter in name):
+            raise UsageError(f"Expected a name of letters, digits, '-', '_' and '.'; received {name!r}.")
+        if name in found:
+            raise UsageError(f"Expected different names; two models are called {name!r}. Give them with --name.")
+        found[name] = path
+    return found

@@ -1,0 +1,209 @@
+"""Images of several requests run as one batch: a thread of its own, behind a queue that is bounded."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from opsin.serving.status import StatusError
+
+Run = Callable[[np.ndarray], list]
+"""Runs a batch, float32 or uint8 (N, h, w, c), 0 to 255, N ≥ 1, and gives an answer for each image."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many images go together, and how many may wait.
+
+    Args:
+        batch: how many the network sees at once, at most; 1: each alone.
+        delay: how long the first of a batch waits for others that are being decoded, in seconds, at most.
+        queue: how many images may be waiting, being decoded or being run.
+    """
+
+    batch: int = 8
+    delay: float = 0.002
+    queue: int = 128
+
+
+class Answer(NamedTuple):
+    """What came back for an image."""
+
+    value: Any
+    queued: float
+    """Seconds it waited for its batch."""
+    ran: float
+    """Seconds its batch took."""
+    batch: int
+    """How many images were in it."""
+
+
+class Observer(Protocol):
+    """Who is told of each batch."""
+
+    def batch(self, size: int, seconds: float) -> None:
+        """Note a batch that has been run."""
+        ...
+
+
+class _Nobody:
+    def batch(self, size: int, seconds: float) -> None:
+        pass
+
+
+@dataclass(eq=False)
+class _Item:
+    image: np.ndarray
+    future: asyncio.Future
+    loop: asyncio.AbstractEventLoop
+    since: float
+
+
+class Batcher:
+    """Runs images in batches as they come.
+
+    While a batch is run, the next one gathers: under load batches grow by themselves, up to `Limits.batch`. A lone
+    image does not wait, unless others are known to be on their way.
+
+    Args:
+        run: runs a batch.
+        limits: how many go together and wait.
+        observer: is told of each batch, in the batcher's thread.
+    """
+
+    def __init__(self, run: Run, limits: Limits, observer: Observer | None = None):
+        self.limits = limits
+        self.pending = 0
+        """Images admitted and not answered yet; belongs to the event loop's thread."""
+        self._run = run
+        self._observer = observer or _Nobody()
+        self._items: deque[_Item] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._seconds = 0.0
+        self._thread = threading.Thread(target=self._work, name="opsin-batches", daemon=True)
+        self._thread.start()
+
+    @contextlib.contextmanager
+    def admitted(self, count: int) -> Iterator[None]:
+        """Take images in, before anything is done for them, until they are answered.
+
+        Raises:
+            StatusError: there is no room; it says when to come again.
+        """
+        if count > self.limits.queue:
+            raise StatusError(
+                "TOO_LARGE", f"Expected at most {self.limits.queue} pictures in a request; received {count}. Send less."
+            )
+        if self.pending + count > self.limits.queue:
+            seconds = max(1, round(self.pending * self._seconds))
+            raise StatusError(
+                "RESOURCE_EXHAUSTED",
+                f"{self.pending} pictures are waiting, at most {self.limits.queue} may. Try again in {seconds} s.",
+                {"Retry-After": str(seconds)},
+            )
+        self.pending += count
+        try:
+            yield
+        finally:
+            self.pending -= count
+
+    async def run(self, image: np.ndarray) -> Answer:
+        """Run an image that was admitted.
+
+        Args:
+            image: uint8 or float32 (h, w, c), 0 to 255.
+
+        Raises:
+            StatusError: the network cannot be run.
+        """
+        loop = asyncio.get_running_loop()
+        item = _Item(image, loop.create_future(), loop, time.perf_counter())
+        with self._changed:
+            if self._closed:
+                raise StatusError("UNAVAILABLE", "The model is being unloaded. Try again.", {"Retry-After": "1"})
+            self._items.append(item)
+            self._changed.notify()
+        return await item.future
+
+    def close(self) -> None:
+        """End the thread when what waits has been run."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            wanted = [item for item in batch if not item.future.cancelled()]
+            if wanted:
+                self._answer(wanted)
+
+    def _next_batch(self) -> list[_Item]:
+        with self._changed:
+            while not self._items and not self._closed:
+                self._changed.wait()
+            until = time.perf_counter() + self.limits.delay
+            while 0 < len(self._items) < min(self.limits.batch, self.pending) and not self._closed:
+                left = until - time.perf_counter()
+                if left <= 0 or not self._changed.wait(left):
+                    break
+            return [self._items.popleft() for _ in range(min(len(self._items), self.limits.batch))]
+
+    def _answer(self, batch: list[_Item]) -> None:
+        start = time.perf_counter()
+        try:
+            values = self._run(np.stack([item.image for item in batch]))
+            failure = None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait, and the thread goes on
+            values, failure = [None] * len(batch), error
+        seconds = time.perf_counter() - start
+        self._seconds = 0.8 * self._seconds + 0.2 * seconds / len(batch) if self._seconds else seconds / len(batch)
+        self._observer.batch(len(batch), seconds)
+        answers = [
+            (item.future, Answer(value, start - item.since, seconds, len(batch)))
+            for item, value in zip(batch, values, strict=True)
+        ]
+        # A request that was given up may have taken its loop with it.
+        with contextlib.suppress(RuntimeError):
+            batch[0].loop.call_soon_threadsafe(_settle, answers, failure)
+
+
+def _settle(answers: list[tuple[asyncio.Future, Answer]], failure: Exception | None) -> None:
+    for future, answer in answers:
+        if future.done():
+            continue
+        if failure is None:
+            future.set_result(answer)
+        else:
+            future.set_exception(failure)
+
+
+def best_batch(run: Run, image: np.ndarray, *, limit: int, seconds: float = 0.4) -> int:
+    """Measure how many images a network should see at once: as few as are within 5 % of the most an image's time.
+
+    Args:
+        run: runs a batch.
+        image: one image.
+        limit: the most that is tried.
+        seconds: when the trial ends.
+    """
+    until = time.perf_counter() + seconds
+    found: dict[int, float] = {}
+    size = 1
+    while size <= limit:
+        batch = np.repeat(image[None], size, axis=0)
+        run(batch)
+        start = time.perf_counter()
+        run(batch)
+        found[size] = (time.perf_counter() - start) / size
+        if time.perf_counter() + 2 * (time.perf_counter() - start) > until:
+            break
+        size *= 2
+    fastest = min(found.values())
+    return min(size for size, each in found.items() if each <= fastest * 1.05)

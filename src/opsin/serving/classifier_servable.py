@@ -1,0 +1,200 @@
+"""A `Classifier` behind the signatures that its exported SavedModel has."""
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from opsin.classifier import Classifier
+from opsin.errors import ModelError, PictureError
+from opsin.exporters.serving_graph import reads_files
+from opsin.images.decode import picture_size
+from opsin.images.reading import usable_cores
+from opsin.serving.batching import Answer, Batcher, Limits, Observer, best_batch
+from opsin.serving.examples import parse_column
+from opsin.serving.servable import CLASSIFY, DEFAULT_SIGNATURE, Signature, TensorSpec
+from opsin.serving.status import StatusError, invalid
+
+ENCODED = "image/encoded"
+_NICENESS = 10
+
+
+class Judged(NamedTuple):
+    """What the classifier says of one image."""
+
+    probabilities: np.ndarray
+    """float64 (k,), calibrated."""
+    refused: bool
+    """Whether it is none of the classes, by the model's thresholds."""
+
+
+class Seen(NamedTuple):
+    """What became of one picture."""
+
+    judged: Judged | None
+    error: str
+    """Why it could not be read; empty if it was."""
+    decoded: float
+    """Seconds it took to read."""
+    answer: Answer | None
+
+
+@dataclass(frozen=True)
+class PictureLimits:
+    """What a picture may be.
+
+    Args:
+        pixels: how many it may have.
+        size: how many bytes its file may have.
+    """
+
+    pixels: int = 50_000_000
+    size: int = 20 * 2**20
+
+
+class ClassifierServable:
+    """A classifier, its queue and the threads that decode for it.
+
+    Args:
+        classifier: what answers.
+        limits: of its batches and its queue; batches are smaller where larger ones are not faster.
+        pictures: what a picture may be.
+        observer: is told of each batch.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        limits: Limits | None = None,
+        pictures: PictureLimits | None = None,
+        observer: Observer | None = None,
+    ):
+        limits = limits or Limits()
+        self.classifier = classifier
+        self.pictures = pictures or PictureLimits()
+        self.signatures = _signatures(classifier)
+        image = np.zeros(classifier.preprocess.shape, np.uint8)
+        # The first call of each shape is slow, and is not to be a client's.
+        size = best_batch(self._judge, image, limit=limits.batch)
+        self.batcher = Batcher(self._judge, Limits(size, limits.delay, limits.queue), observer)
+        self._readers = ThreadPoolExecutor(usable_cores(), "opsin-read", initializer=_give_way)
+
+    def close(self) -> None:
+        """End its threads when what waits has been answered."""
+        self.batcher.close()
+        self._readers.shutdown(wait=False)
+
+    async def run(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run a signature; see `opsin.serving.servable.Servable`."""
+        if signature == DEFAULT_SIGNATURE:
+            return {"probabilities": await self._of_images(inputs["image"])}
+        if signature == "serve_bytes":
+            return {"probabilities": await self._of_files(list(inputs["image_bytes"]))}
+        files = parse_column(inputs["inputs"], ENCODED, "bytes")
+        probabilities = await self._of_files(list(files))
+        # As TensorFlow's `top_k`: of equal ones, the first.
+        order = np.argsort(-probabilities, axis=1, kind="stable")
+        names = np.array([name.encode() for name in self.classifier.class_names], dtype=object)
+        return {"classes": names[order], "scores": np.take_along_axis(probabilities, order, axis=1)}
+
+    async def see(self, files: list[bytes]) -> list[Seen]:
+        """Classify pictures: one that cannot be read fails alone.
+
+        Raises:
+            StatusError: there is no room for them, or the network fails.
+        """
+        with self.batcher.admitted(len(files)):
+            return await _gather([self._see(content) for content in files])
+
+    async def _see(self, content: bytes) -> Seen:
+        start = time.perf_counter()
+        image = await asyncio.get_running_loop().run_in_executor(self._readers, self._read, content)
+        decoded = time.perf_counter() - start
+        if isinstance(image, str):
+            return Seen(None, image, decoded, None)
+        answer = await self._run(image)
+        return Seen(answer.value, "", decoded, answer)
+
+    def _read(self, content: bytes) -> np.ndarray | str:
+        """Return uint8 (h, w, c), or why it cannot be had."""
+        if len(content) > self.pictures.size:
+            return f"it has {len(content)} bytes; at most {self.pictures.size} are read"
+        try:
+            picture_size(content, max_pixels=self.pictures.pixels)
+            return self.classifier.preprocess.read(content)
+        except PictureError as error:
+            return error.reason
+
+    async def _run(self, image: np.ndarray) -> Answer:
+        try:
+            return await self.batcher.run(image)
+        except ModelError as error:
+            raise StatusError("INTERNAL", "The network gives no numbers for this picture.") from error
+
+    def _judge(self, images: np.ndarray) -> list[Judged]:
+        outputs = self.classifier.run(images)
+        probabilities = self.classifier.probabilities(outputs.logits)
+        decision = self.classifier.decision
+        refused = [False] * len(images) if decision is None else decision.refuses(probabilities, outputs.features)
+        return [Judged(row, bool(no)) for row, no in zip(probabilities, refused, strict=True)]
+
+    async def _of_images(self, images: np.ndarray) -> np.ndarray:
+        if not np.isfinite(images).all():
+            raise invalid("Expected input 'image' to hold numbers from 0 to 255; received NaN or Infinity.")
+        with self.batcher.admitted(len(images)):
+            answers = await _gather([self._run(image) for image in images])
+        return self._table([answer.value for answer in answers])
+
+    async def _of_files(self, files: list[bytes]) -> np.ndarray:
+        seen = await self.see(files)
+        for number, one in enumerate(seen):
+            if one.error:
+                raise invalid(f"Expected pictures; element {number} cannot be read: {one.error}.")
+        return self._table([one.judged for one in seen])
+
+    def _table(self, judged: list[Judged]) -> np.ndarray:
+        rows = [one.probabilities for one in judged]
+        return np.array(rows, np.float32).reshape(len(rows), len(self.classifier.class_names))
+
+
+async def _gather(waiting: list) -> list:
+    """Wait for all; if one fails, the others are given up."""
+    tasks = [asyncio.ensure_future(one) for one in waiting]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _give_way() -> None:
+    # A network runs in step on all cores: a reader that holds one of them up holds up all.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
+def _signatures(classifier: Classifier) -> dict[str, Signature]:
+    count = len(classifier.class_names)
+    probabilities = {"probabilities": TensorSpec("float32", (None, count), "StatefulPartitionedCall:0")}
+    image = {"image": TensorSpec("float32", (None, *classifier.preprocess.shape), "serving_default_image:0")}
+    found = {DEFAULT_SIGNATURE: Signature(image, probabilities)}
+    if not reads_files(classifier.preprocess):
+        return found
+    files = {"image_bytes": TensorSpec("string", (None,), "serve_bytes_image_bytes:0")}
+    examples = {"inputs": TensorSpec("string", (None,), "classify_inputs:0")}
+    best = {
+        "classes": TensorSpec("string", (None, count), "StatefulPartitionedCall_1:0"),
+        "scores": TensorSpec("float32", (None, count), "StatefulPartitionedCall_1:1"),
+    }
+    return {
+        **found,
+        "serve_bytes": Signature(files, probabilities),
+        "classify": Signature(examples, best, CLASSIFY),
+    }

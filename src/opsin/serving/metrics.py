@@ -1,0 +1,100 @@
+"""What Prometheus asks for: requests, times, batches, queues, and what the models say."""
+
+from opsin.catalog import require
+from opsin.serving.classifier_servable import ClassifierServable, Seen
+from opsin.serving.models import Models
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+_SHARES = tuple(tenth / 10 for tenth in range(1, 11))
+
+
+class Metrics:
+    """The counters of one server.
+
+    Args:
+        models: of which the state is told.
+    """
+
+    def __init__(self, models: Models):
+        client = require("prometheus_client", "serving")
+        self._client, self._models = client, models
+        self.registry = registry = client.CollectorRegistry(auto_describe=True)
+        self.requests = client.Counter("opsin_requests", "Requests answered.", ("verb", "status"), registry=registry)
+        self.seconds = client.Histogram(
+            "opsin_request_seconds",
+            "From a request's headers to its answer.",
+            ("verb",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        times = {
+            "decode": "Reading and resizing a picture.",
+            "queue": "Waiting for a batch.",
+            "inference": "Running a batch.",
+        }
+        self.times = {
+            name: client.Histogram(f"opsin_{name}_seconds", text, ("model",), buckets=_SECONDS, registry=registry)
+            for name, text in times.items()
+        }
+        self.batches = client.Histogram(
+            "opsin_batch_size", "Pictures in a batch.", ("model",), buckets=_SIZES, registry=registry
+        )
+        self.predictions = client.Counter(
+            "opsin_predictions",
+            "Answers by class; unknown by thresholds.",
+            ("model", "version", "label"),
+            registry=registry,
+        )
+        self.confidence = client.Histogram(
+            "opsin_confidence", "Probability of the best class.", ("model",), buckets=_SHARES, registry=registry
+        )
+        self.unknown = client.Counter("opsin_unknown", "Pictures called unknown.", ("model",), registry=registry)
+        self.unreadable = client.Counter(
+            "opsin_unreadable", "Pictures that could not be read.", ("model",), registry=registry
+        )
+        self.pending = client.Gauge("opsin_pending", "Pictures that wait or are run.", ("model",), registry=registry)
+        self.serving = client.Gauge(
+            "opsin_version", "The version that answers by default.", ("model",), registry=registry
+        )
+
+    def of_model(self, name: str) -> "BatchMetrics":
+        """Return what a model's batches are told to."""
+        return BatchMetrics(self.batches.labels(name), self.times["inference"].labels(name))
+
+    def saw(self, model: str, version: int, servable: ClassifierServable, seen: list[Seen]) -> None:
+        """Count what a model said of pictures."""
+        names = servable.classifier.class_names
+        for one in seen:
+            if one.judged is None or one.answer is None:
+                self.unreadable.labels(model).inc()
+                continue
+            self.times["decode"].labels(model).observe(one.decoded)
+            self.times["queue"].labels(model).observe(one.answer.queued)
+            best = int(one.judged.probabilities.argmax())
+            self.confidence.labels(model).observe(float(one.judged.probabilities[best]))
+            label = "unknown" if one.judged.refused else names[best]
+            self.predictions.labels(model, str(version), label).inc()
+            if one.judged.refused:
+                self.unknown.labels(model).inc()
+
+    def write(self) -> bytes:
+        """Return all of it in Prometheus' text format."""
+        for model in self._models.by_name.values():
+            version = model.default()
+            self.serving.labels(model.name).set(version.number if version else 0)
+            batcher = getattr(version.servable if version else None, "batcher", None)
+            self.pending.labels(model.name).set(batcher.pending if batcher else 0)
+        return self._client.generate_latest(self.registry)
+
+
+class BatchMetrics:
+    """What a model's batches are told to; safe in any thread."""
+
+    def __init__(self, sizes: object, seconds: object):
+        self._sizes, self._seconds = sizes, seconds
+
+    def batch(self, size: int, seconds: float) -> None:
+        """Note a batch that has been run."""
+        self._sizes.observe(size)
+        self._seconds.observe(seconds)

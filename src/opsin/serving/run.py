@@ -1,0 +1,153 @@
+"""Running a server: its socket, its signals, its log, its processes."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from opsin.errors import UsageError
+from opsin.serving.app import Server
+from opsin.serving.settings import Settings
+
+_HEADER_BYTES = 16 * 1024
+
+
+class PatientProtocol(H11Protocol):
+    """uvicorn's HTTP, with an end to its patience: a client has only so long to send the headers of a request."""
+
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Go on waiting only while headers are not whole."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._waited()
+        elif self._waiting is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._waited()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._waiting = self.loop.call_later(self.config.timeout_keep_alive, self.transport.close)
+
+    def _waited(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+
+class GracefulUvicorn(uvicorn.Server):
+    """uvicorn, that drains before it ends, and ends with exit code 0.
+
+    Args:
+        server: what it serves.
+    """
+
+    def __init__(self, server: Server):
+        super().__init__(_config(server))
+        self._server = server
+        self._end: float | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain at SIGTERM and Ctrl-C, while the block lasts."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: object) -> None:
+        if self._end is not None:
+            # Asked twice: at once.
+            self.force_exit = self.should_exit = True
+            return
+        self._server.drain()
+        self._end = time.monotonic() + self._server.settings.drain
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell whether to end, ten times a second."""
+        if self._server.failure or (self._end is not None and time.monotonic() >= self._end):
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def serve(paths: Mapping[str, Path], settings: Settings) -> None:
+    """Serve models until SIGTERM or Ctrl-C; requests in flight are answered first.
+
+    Args:
+        paths: models by name.
+        settings: how.
+
+    Raises:
+        OpsinError: a model cannot be used, or the address is taken.
+    """
+    set_up_logs()
+    server = Server.of_paths(paths, settings)
+    uvicorn_server = GracefulUvicorn(server)
+    try:
+        sock = uvicorn_server.config.bind_socket()
+    except SystemExit:
+        raise UsageError(
+            f"Expected an address that is free; {settings.host}:{settings.port} is not. Choose another --port."
+        ) from None
+    uvicorn_server.run(sockets=[sock])
+    if server.failure is not None:
+        raise server.failure
+
+
+def _config(server: Server) -> uvicorn.Config:
+    settings = server.settings
+    return uvicorn.Config(
+        server.app,
+        host=settings.host,
+        port=settings.port,
+        http=PatientProtocol,
+        ws="none",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="on",
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+        limit_concurrency=settings.max_connections,
+        timeout_keep_alive=max(1, round(settings.read_timeout)),
+        timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),
+        backlog=512,
+    )
+
+
+def set_up_logs() -> None:
+    """Write the access log to stdout, all else to stderr."""
+    for name, stream, form in (
+        ("opsin.serving", sys.stderr, "%(levelname)s: %(message)s"),
+        ("uvicorn.error", sys.stderr, "%(levelname)s: %(message)s"),
+        ("opsin.serving.access", sys.stdout, "%(message)s"),
+    ):
+        logger = logging.getLogger(name)
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter(form))
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.WARNING if name == "uvicorn.error" else logging.INFO)
