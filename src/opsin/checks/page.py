@@ -1,8 +1,6 @@
 """What was found, as one page: no other file, no script, no network."""
 
-import base64
 import html
-import io
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -13,8 +11,8 @@ from PIL import Image
 from opsin.checks.finding import Finding, Group
 from opsin.checks.run import CheckReport
 from opsin.errors import PictureError
-from opsin.images.decode import open_picture
 from opsin.images.preprocess import Preprocess
+from opsin.images.thumbnails import as_address, thumbnail
 
 GROUPS_SHOWN = 24
 PICTURES_SHOWN = 8
@@ -82,15 +80,10 @@ def _group(report: CheckReport, group: Group, recipe: Preprocess | None) -> str:
 
 def _figure(report: CheckReport, path: str) -> str:
     try:
-        image, region = open_picture(report.survey.dataset.root / path, least_size=(SIDE, SIDE))
+        image = thumbnail(report.survey.dataset.root / path, SIDE)
     except PictureError:
         return _captioned('<div class="none">no picture</div>', path)
-    left, top, right, bottom = region
-    scale = SIDE / max(right - left, bottom - top)
-    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    # Small pictures are shown point by point.
-    how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR
-    return _captioned(_inline(image.resize(size, how, box=region), path), path)
+    return _captioned(_inline(image, path), path)
 
 
 def _figure_as_seen(report: CheckReport, path: str, recipe: Preprocess) -> str:
@@ -108,10 +101,8 @@ def _captioned(content: str, caption: str) -> str:
 
 
 def _inline(image: Image.Image, path: str) -> str:
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "JPEG", quality=80)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img loading="lazy" src="data:image/jpeg;base64,{data}" alt="{_escaped(Path(path).name)}">'
+    address = as_address(image.convert("RGB"))
+    return f'<img loading="lazy" src="{address}" alt="{_escaped(Path(path).name)}">'
 
 
 def _outcomes(report: CheckReport) -> str:

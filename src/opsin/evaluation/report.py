@@ -185,15 +185,15 @@ class Report:
         *,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write the report as one page that needs no other file and no network.
+        """Write the report as one page that needs no other file and no network, with the pictures that it shows.
 
         Args:
             path: where to write it.
-            history: the training's epochs, as `history_chart` takes them; their curves are drawn.
+            history: the training's epochs, as `page/training.py` takes them; their curves are drawn.
             settings: name -> value, shown as a list at the end.
 
         Raises:
-            MissingPackageError: matplotlib is not installed.
+            SavingError: it cannot be written.
         """
         from opsin.evaluation.html import report_page
 

@@ -8,6 +8,9 @@ from opsin.evaluation.intervals import Estimate
 # Control characters, halves of a surrogate pair (from file names that are not UTF-8), line separators.
 _UNREADABLE = {"Cc", "Cs", "Zl", "Zp"}
 
+# They turn the direction of writing: a name would look like another.
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
 
 def percent(fraction: float) -> str:
     """Return a fraction from 0 to 1 as a percentage; only all is 100.0 and only nothing is 0.0.
@@ -70,7 +73,7 @@ def readable(text: str) -> str:
     """
     return "".join(
         character.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(character) in _UNREADABLE
+        if unicodedata.category(character) in _UNREADABLE or character in _TURNING
         else character
         for character in text
     )
