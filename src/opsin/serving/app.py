@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, request_response
 
 from opsin.errors import OpsinError, UsageError
-from opsin.serving.answers import failure
+from opsin.serving.answers import answer, failure
 from opsin.serving.guard import Guard
 from opsin.serving.loading import Source, name_of, opener
 from opsin.serving.metrics import Metrics
@@ -73,13 +74,16 @@ class Server:
                 Route("/healthz", routes.healthz),
                 Route("/readyz", routes.readyz),
                 Route("/metrics", routes.scrape),
+                Route("/admin/models/{name}/default", routes.choose_version, methods=["POST"]),
                 Route("/v2", routes.version_two, methods=anything),
                 Route("/v2/{rest:path}", routes.version_two, methods=anything),
-                Route("/{rest:path}", self._elsewhere, methods=anything),
             ],
             lifespan=self._lifespan,
+            exception_handlers={HTTPException: _of_starlette},
         )
         app.router.redirect_slashes = False
+        # Not a route: their patterns know of no line breaks, which addresses may hold.
+        app.router.default = request_response(self._elsewhere)
         app.add_middleware(Guard, settings=self.settings)
         app.add_middleware(Observing, metrics=self.metrics, log_requests=self.settings.access_log)
         return app
@@ -118,6 +122,10 @@ class Server:
                     await source.look()
                 except Exception:
                     log.exception("%s: its folder of versions cannot be looked at", source.model.name)
+
+
+async def _of_starlette(request: Request, error: HTTPException) -> Response:
+    return answer({"error": f"{error.detail}."}, error.status_code, dict(error.headers or {}))
 
 
 def name_models(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:

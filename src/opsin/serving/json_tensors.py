@@ -16,6 +16,8 @@ SIGNATURE, INSTANCES, INPUTS = "signature_name", "instances", "inputs"
 _TYPES = {type(None): "Null", dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
 # The largest whole number up to which a float knows all of them.
 _WHOLE = {"float32": 2**24, "float64": 2**53, "float16": 2**11}
+# NumPy has no more than 64, the rows of a request being one.
+_MOST_DIMENSIONS = 32
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*")
 
 
@@ -211,6 +213,8 @@ def _shape_of(value: Any) -> tuple[int, ...]:
         shape.append(len(value))
         if not value:
             break
+        if len(shape) > _MOST_DIMENSIONS:
+            raise invalid(f"Expected a tensor of at most {_MOST_DIMENSIONS} dimensions; received one of more.")
         value = value[0]
     return tuple(shape)
 

@@ -119,6 +119,23 @@ class Models:
             raise StatusError("NOT_FOUND", f"Servable not found for request: {wanted}")
         return model, version
 
+    def choose(self, name: str, number: int | None) -> Version:
+        """Let a version answer where none is named.
+
+        Args:
+            name: the model's.
+            number: the version's; None for the newest, whichever that is.
+
+        Returns:
+            The version that answers from now on.
+
+        Raises:
+            StatusError: it is not loaded.
+        """
+        model, version = self.find(name, number)
+        model.chosen = number
+        return version if number is not None else self.find(name)[1]
+
     def states(self, name: str, number: int | None = None) -> list[Version]:
         """Return a model's versions, newest first, or one of them.
 

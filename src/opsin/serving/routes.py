@@ -11,11 +11,12 @@ from starlette.responses import Response
 from opsin.serving import open_inference, tf_rest
 from opsin.serving.answers import answer, drain, failure
 from opsin.serving.body import Bodies, Disconnected
+from opsin.serving.json_reading import parse_object
 from opsin.serving.metrics import Metrics
 from opsin.serving.models import Models
 from opsin.serving.pictures import Told, classify_images, read_picture_address, read_pictures
 from opsin.serving.settings import Settings
-from opsin.serving.status import StatusError
+from opsin.serving.status import StatusError, invalid
 from opsin.serving.tf_rest import Target
 
 log = logging.getLogger("opsin.serving")
@@ -54,6 +55,31 @@ class Routes:
     async def scrape(self, request: Request) -> Response:
         """Give Prometheus its numbers."""
         return Response(self.metrics.write(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def choose_version(self, request: Request) -> Response:
+        """Let a version of a model that is loaded answer from now on: the one before the newest, say."""
+        return await self._guarded(request, self._choose_version)
+
+    async def _choose_version(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        _note(request, "default", name)
+        if not (self.settings.api_key or self.settings.is_loopback):
+            raise StatusError(
+                "PERMISSION_DENIED", "Expected a server with --api-key for this; anybody may ask this one."
+            )
+        if self.settings.workers > 1:
+            raise StatusError("UNIMPLEMENTED", "Expected one worker; several do not know of each other's choice.")
+
+        async def call(body: bytes) -> Response:
+            document = parse_object(body, max_values=1000)
+            number = document.get("version")
+            if "version" not in document or (number is not None and type(number) is not int):
+                raise invalid('Expected {"version": a number}, or null for the newest; received another body.')
+            version = self.models.choose(name, number)
+            log.warning("%s: version %d answers, as was asked for", name, version.number)
+            return answer({"model": name, "version": version.number, "chosen": number is not None})
+
+        return await self._with_body(request, call)
 
     # Models
 
