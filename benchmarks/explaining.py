@@ -103,9 +103,7 @@ def cold(model: Path, picture: Path, rounds: int) -> tuple[list[Finished], dict[
     with tempfile.TemporaryDirectory() as folder:
         out = f"{folder}/why.png"
         for _ in range(rounds):
-            commands.append(
-                run([*opsin_command(), "explain", str(model), str(picture), "--out", out]).require().seconds
-            )
+            commands.append(run([*opsin_command(), "explain", str(model), str(picture), "--out", out]).require())
             said = run([sys.executable, "-c", STEPS, str(model), str(picture), out]).require().output
             for line in said.splitlines():
                 number, _, what = line.partition(" ")
