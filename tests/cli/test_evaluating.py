@@ -54,3 +54,47 @@ def test_a_margin_is_for_a_gate(opsin, tiny_run, tiny_data):
     answer = opsin("compare", tiny_run, tiny_run, tiny_data, "--margin", "0.1")
     assert answer.code == ExitCode.USAGE
     assert "--fail-if-worse" in answer.err
+
+
+def test_all_that_is_asked_for_is_in_one_document(opsin, tiny_run, tiny_data, tmp_path):
+    (tmp_path / "costs.csv").write_text("truth,said,cost\ndiscs,checks,9\n")
+    answer = opsin(
+        *("evaluate", tiny_run, tiny_data, "--json", "--robustness", "--costs", tmp_path / "costs.csv"),
+        *("--precision", "discs=0.9", "--html", tmp_path / "page.html"),
+    )
+    found = json.loads(answer.out)
+    assert answer.code == ExitCode.DONE
+    assert found["robustness"]["clean"]["n"] == found["n"]
+    assert len(found["robustness"]["corrupted"]) == 25
+    assert found["costs"]["matrix"][1] == [9, 0, 1]
+    assert [(one["name"], one["wanted"]) for one in found["precisions"]] == [("discs", 0.9)]
+    assert {"slices", "advice"} <= set(found)
+    assert "<html" in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_what_to_do_next_ends_the_report(opsin, tiny_run, tiny_data, tmp_path):
+    answer = opsin("evaluate", tiny_run, tiny_data, "--robustness", "--precision", "discs=1")
+    assert answer.out.index("accuracy on spoilt pictures") < answer.out.index("what to do next")
+    assert "discs, 1: " in answer.out
+    assert "Judge the model on more pictures" in answer.out
+
+
+def test_what_is_wrong_with_the_options_is_told_before_anything_runs(opsin, tiny_run, tmp_path):
+    for options, words in (
+        (["--precision", "disks=0.9"], "Did you mean 'discs'"),
+        (["--precision", "discs=90"], "99 % is 0.99"),
+        (["--precision", "discs"], "CLASS=SHARE"),
+        (["--costs", tmp_path / "none.csv"], "none at"),
+    ):
+        answer = opsin("evaluate", tiny_run, tmp_path / "nowhere", *options)
+        assert answer.code == ExitCode.USAGE
+        assert words in answer.err
+
+
+def test_one_picture_of_one_class_is_judged(opsin, tiny_run, tiny_data, tmp_path):
+    (tmp_path / "one" / "discs").mkdir(parents=True)
+    shutil.copy(tiny_data / "discs" / "3.png", tmp_path / "one" / "discs" / "3.png")
+    answer = opsin("evaluate", tiny_run, tmp_path / "one", "--robustness", "--min", "recall.checks=0.1")
+    assert answer.code == ExitCode.GATE_FAILED
+    assert "nothing to measure it on" in answer.out
+    assert "All pictures are of one class, discs" in answer.out

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from opsin.catalog import choose
+from opsin.cli.evidence import add_evidence, read_wanted
 from opsin.errors import ExitCode
 from opsin.runtimes import ENGINES
 
@@ -20,6 +21,7 @@ EXAMPLES = (
     "opsin evaluate RUN photos/",
     "opsin evaluate RUN new_photos/ --json",
     "opsin evaluate RUN photos/ --split val --html report.html",
+    "opsin evaluate RUN photos/ --robustness --costs costs.csv --precision phishing=0.99",
     "opsin evaluate RUN photos/ --min accuracy=0.9 --min recall.phishing=0.95 --max log_loss=0.5",
 )
 
@@ -44,6 +46,20 @@ def evaluate(
     most: list[str] = typer.Option(
         None, "--max", metavar="NAME=NUMBER", help="The same if it is more: log_loss, ece, brier.", show_default=False
     ),
+    robustness: bool = typer.Option(
+        False, "--robustness", help="Also judge 200 of the pictures blurred, noisy, saved badly, too light and turned."
+    ),
+    costs: Path | None = typer.Option(
+        None,
+        help="A CSV of what mistakes cost: a table with the classes in its first line (said) and column (true), or the "
+        "columns truth,said,cost, where a mistake that is not named costs 1.",
+    ),
+    precision: list[str] = typer.Option(
+        None,
+        metavar="CLASS=SHARE",
+        help="Say from which probability on this share of the class's answers is right. May be given again.",
+        show_default=False,
+    ),
     html: Path | None = typer.Option(None, help="Also write the report as a page."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
     runtime: str | None = typer.Option(
@@ -53,7 +69,7 @@ def evaluate(
         False, "--flips", help="See each picture mirrored as well, and average the answers (twice the time)."
     ),
 ) -> None:
-    """Report accuracy with its interval, and precision, recall and F1 of each class.
+    """Report accuracy with its interval, precision, recall and F1 of each class, where it fails, and what to do next.
 
     On the data that the model was trained on, the run's own split decides what was held out.
     """
@@ -68,13 +84,16 @@ def evaluate(
     choose("split", split, PARTS)
     classifier = Classifier.open(model, runtime, flips=flips)
     gates = read_gates(least or [], most or [], classifier.class_names)
+    wanted = read_wanted(precision, costs, classifier.class_names)
     dataset = ImageDataset.open(data)
     part = choose_part(classifier, dataset, split)
     for note in part.notes:
         print(note, file=sys.stderr)
     with progress_bar("evaluating") as advance:
         report = evaluate_classifier(classifier, part.dataset, split=part.name, progress=advance)
-    honest = _without_leaked(report, part.dataset.subset(find_leaked(classifier, dataset, part.dataset)).names)
+    leaked = part.dataset.subset(find_leaked(classifier, dataset, part.dataset)).names
+    report = add_evidence(report, classifier, part.dataset, wanted, leaked=leaked, robustness=robustness)
+    honest = _without_leaked(report, leaked)
     passages = check_gates(gates, honest or report)
     if html is not None:
         report.save_html(html)
@@ -110,6 +129,6 @@ def _print(report: "Report", honest: "Report | None", passages: "Sequence[Passag
     # Beside a JSON document, gates are for whoever watches.
     where = sys.stderr if as_json else sys.stdout
     if passages:
-        print("gates, without those copies" if honest else "gates", file=where)
+        print("\ngates, without those copies" if honest else "\ngates", file=where)
     for passage in passages:
         print(f"  {passage}", file=where)

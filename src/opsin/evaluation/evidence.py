@@ -15,7 +15,8 @@ class Slice:
     """The pictures that have something in common, beside all others.
 
     Args:
-        kind: what they were sorted by: `"size"`, `"brightness"`, `"format"`, `"group"`, or a column of the CSV.
+        kind: what they were sorted by: `"size"`, `"brightness"`, `"format"`, `"cut off"` by the crop, `"group"`, or a
+            column of the CSV.
         name: which of them these are: `"up to 180 pixels"`.
         accuracy: the share judged rightly.
         others: the same of all other pictures.

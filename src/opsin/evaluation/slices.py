@@ -18,6 +18,7 @@ from opsin.data.dataset import ImageDataset
 from opsin.evaluation.evidence import Slice
 from opsin.evaluation.intervals import Estimate, estimate
 from opsin.evaluation.report import Report
+from opsin.images.preprocess import Preprocess
 
 LEAST = 10
 """Pictures a slice must have, and leave to the others; smaller ones are left out."""
@@ -27,6 +28,9 @@ PER_PART = 25
 
 MOST_VALUES = 20
 """Slices of one kind; of more values, those with the most pictures are taken."""
+
+CUT_OFF = "cut off"
+"""The kind of slices by how much of a picture the model's recipe cuts off."""
 
 SURE = 0.05
 """A corrected p-value below this is called more than chance."""
@@ -46,13 +50,14 @@ def find_slices(report: Report, dataset: ImageDataset, survey: Survey | None = N
     Args:
         report: what the classifier says.
         dataset: pictures with groups and other columns of their CSV, those of the report among them.
-        survey: of that data set, for slices by size, brightness and format; None for none of these.
+        survey: of that data set, for slices by size, brightness and format, and by what is cut off where it has the
+            model's recipe; None for none of these.
     """
     rows = rows_of(report, dataset)
     values: dict[str, Sequence[str]] = {"group": dataset.groups, **dataset.columns}
     members = [one for kind, said in values.items() for one in by_value(kind, [said[row] for row in rows])]
     if survey is not None:
-        members = [*_by_facts([survey.facts[row] for row in rows]), *members]
+        members = [*_by_facts([survey.facts[row] for row in rows], survey.preprocess), *members]
     return judge(report, members)
 
 
@@ -60,10 +65,13 @@ def judge(report: Report, members: Sequence[Members]) -> tuple[Slice, ...]:
     """Return the slices that are large enough, judged and sorted as `find_slices` has them."""
     right = report.probabilities.argmax(axis=1) == report.labels
     enough = [one for one in members if min(one.inside.sum(), (~one.inside).sum()) >= LEAST]
-    corrected = holm([p_value(right, one.inside, report.labels) for one in enough])
+    # A slice and the rest of the pictures are one question, asked once.
+    questions = {_question(one.inside): one.inside for one in enough}
+    corrected = holm([p_value(right, inside, report.labels) for inside in questions.values()])
+    p_of = dict(zip(questions, corrected, strict=True))
     slices = [
-        Slice(one.kind, one.name, _share(right[one.inside]), _share(right[~one.inside]), p)
-        for one, p in zip(enough, corrected, strict=True)
+        Slice(one.kind, one.name, _share(right[one.inside]), _share(right[~one.inside]), p_of[_question(one.inside)])
+        for one in enough
     ]
     return tuple(sorted(slices, key=lambda one: (not is_worse(one), one.accuracy.value)))
 
@@ -163,8 +171,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def _by_facts(facts: Sequence[Facts]) -> list[Members]:
+def _question(inside: np.ndarray) -> bytes:
+    """Return what is the same for a slice and for the rest of the pictures."""
+    return (inside ^ inside[0]).tobytes()
+
+
+def _by_facts(facts: Sequence[Facts], preprocess: Preprocess | None) -> list[Members]:
+    cut_off = [] if preprocess is None else [100 * preprocess.cut_off(one.height, one.width) for one in facts]
     return [
+        *(by_number(CUT_OFF, np.array(cut_off), "% of the area") if cut_off else []),
         *by_number("size", np.array([max(one.width, one.height) for one in facts], dtype=float), "pixels"),
         *by_number("brightness", np.array([one.mean for one in facts]), "of 255"),
         *by_value("format", [one.format for one in facts]),

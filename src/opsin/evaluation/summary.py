@@ -3,6 +3,7 @@
 from rich.cells import cell_len
 
 from opsin.evaluation.calibration import Calibration
+from opsin.evaluation.evidence_summary import summarize_evidence
 from opsin.evaluation.intervals import Estimate
 from opsin.evaluation.metrics import ClassScore
 from opsin.evaluation.mistakes import confused_pairs, worst_first
@@ -17,7 +18,7 @@ NAME_LENGTH = 40
 
 
 def summarize(report: Report) -> str:
-    """Return the numbers, the classes and the most confused pairs as lines of text.
+    """Return the numbers, the classes, the most confused pairs and the evidence as lines of text.
 
     Of many classes it shows those with the lowest F1, and says how many more there are.
     """
@@ -27,6 +28,7 @@ def summarize(report: Report) -> str:
         _confused(report),
         _warnings(report),
         _skipped(report),
+        *summarize_evidence(report.evidence),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
