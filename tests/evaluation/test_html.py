@@ -165,6 +165,12 @@ def test_the_headline_says_the_accuracy_with_its_interval_and_pictures():
     assert "93.2 %\nof 750 pictures judged rightly (95 % interval 91.2 to 94.8 %)" in text
 
 
+def test_the_page_is_called_after_the_folder_of_the_pictures_and_their_part(tmp_path):
+    for split, name in (("test", "test pictures"), ("<odd>", "<odd>")):
+        words = Page(report_page(report_on([0, 1], [0, 1], ["cat", "dog"], split=split, root=tmp_path / "<my>"))).words
+        assert f"Report on {name}: <my>: 2 pictures, 2 classes" in words
+
+
 def test_other_numbers_say_how_their_intervals_were_found():
     page = report_page(report_on([0, 1, 2, 3] * 5, [0, 1, 2, 0] * 5, ["a", "b", "c", "d"]))
     rows = {row[0]: row for row in re.findall(r'<tr><th scope="row" class="text">([^<]*)</th>(.*)</tr>', page)}

@@ -48,5 +48,7 @@ def report_page(
     ]
     pictures, kinds = count(report.metrics.n, "picture"), count(len(report.class_names), "class", "classes")
     title, subtitle = f"Report on {_PARTS.get(report.split, report.split)}", f"{pictures}, {kinds}"
+    if report.root is not None and report.root.name:
+        subtitle = f"{report.root.name}: {subtitle}"
     words = document(title, subtitle, sections, "")
     return document(title, subtitle, sections, album.symbols(LIMIT - len(words.encode("utf-8"))))

@@ -42,7 +42,9 @@ def feature_map(report: Report, album: Album) -> str:
     return section(
         "map",
         "How the network sees the pictures",
+        '<a class="skip" href="#after-map">Skip the map</a>\n',
         figure(_drawn(report, found, kept, named, album), caption),
+        '<span class="after" id="after-map" tabindex="-1"></span>\n',
     )
 
 
@@ -78,7 +80,8 @@ def _drawn(report: Report, found: FeatureMap, kept: np.ndarray, named: dict[int,
     legend = _legend(report, named, others=len(np.unique(report.labels[rows])) > NAMED)
     if openers:
         middle = SIDE + 20 + PANEL / 2, PANEL / 2
-        hint = f'{_panel()}<text class="middle" x="{middle[0]}" y="{middle[1]}">the picture pointed at</text>'
+        text = f'<text class="middle" x="{middle[0]}" y="{middle[1]}">the picture pointed at</text>'
+        hint = f'<g class="hint">{_panel()}{text}</g>'
     description = f"Map of {count(len(rows), 'picture')}; marks that take the focus show their pictures"
     # Not an image: what is inside of such could not be reached.
     drawn = f"{frame}{marks}{legend}{hint}{openers}"
