@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route, request_response
 
 from opsin.errors import OpsinError, UsageError
+from opsin.serving import openapi
 from opsin.serving.answers import answer, failure
 from opsin.serving.guard import Guard
 from opsin.serving.loading import Source, name_of, opener
@@ -74,6 +75,9 @@ class Server:
                 Route("/healthz", routes.healthz),
                 Route("/readyz", routes.readyz),
                 Route("/metrics", routes.scrape),
+                Route("/openapi.json", self._openapi),
+                Route("/docs", self._docs),
+                Route("/docs.css", self._style),
                 Route("/admin/models/{name}/default", routes.choose_version, methods=["POST"]),
                 Route("/v2", routes.version_two, methods=anything),
                 Route("/v2/{rest:path}", routes.version_two, methods=anything),
@@ -87,6 +91,16 @@ class Server:
         app.add_middleware(Guard, settings=self.settings)
         app.add_middleware(Observing, metrics=self.metrics, log_requests=self.settings.access_log)
         return app
+
+    async def _openapi(self, request: Request) -> Response:
+        return answer(openapi.document(list(self.models.by_name), self.settings))
+
+    async def _docs(self, request: Request) -> Response:
+        found = openapi.document(list(self.models.by_name), self.settings)
+        return Response(openapi.page(found), media_type="text/html")
+
+    async def _style(self, request: Request) -> Response:
+        return Response(openapi.STYLE, media_type="text/css")
 
     async def _elsewhere(self, request: Request) -> Response:
         # Its addresses are the same in capitals, as TensorFlow Serving's are.
