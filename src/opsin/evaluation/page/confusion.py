@@ -16,7 +16,7 @@ TABLE_CLASSES = 25
 """Up to this many classes every cell is in a table; of more, the matrix is a picture."""
 
 CELL_PICTURES = 12
-ALL_PICTURES = 400
+ALL_PICTURES = 300
 """Pictures of all cells together; but each cell shows one."""
 
 PAIRS = 12
@@ -57,7 +57,7 @@ def pictures_a_cell(sizes: list[int]) -> int:
     """Return how many pictures each cell may show: all of them together no more than there is room for.
 
     >>> pictures_a_cell([3, 1]), pictures_a_cell([100] * 50)
-    (12, 8)
+    (12, 6)
     """
     fits = (n for n in range(CELL_PICTURES, 1, -1) if sum(min(size, n) for size in sizes) <= ALL_PICTURES)
     return next(fits, 1)

@@ -111,7 +111,7 @@ def _opener(report: Report, row: int, drawn: str, album: Album) -> str:
     words = "".join(
         f'<text x="{left}" y="{side + 22 + 18 * i}">{html.escape(line)}</text>' for i, line in enumerate(lines)
     )
-    shown = album.inside(path, f'x="{left}" y="0" width="{side}" height="{side}"', rank=20)
+    shown = album.inside(path, f'x="{left}" y="0" width="{side}" height="{side}"', rank=1)
     label = f"{readable(path)}: is {readable(truth)}, said {readable(said)}, {sure}"
     return (
         f'<g class="opener" tabindex="0" role="img" aria-label="{html.escape(label)}">{drawn}'
