@@ -188,7 +188,8 @@ def _of_model(where: str, parameters: list[dict], limits: str) -> dict[str, Any]
     classify = call("Name the classes of pictures. " + limits, _ANSWER, pictures, [_TOP])
     classify["post"]["responses"]["400"] = _response("No picture can be read, or the request is wrong", _ERROR)
     return {
-        where: {"get": told},
+        # Of a label, TensorFlow Serving tells the states of all versions, whichever it is.
+        **({} if "{label}" in where else {where: {"get": told}}),
         f"{where}/metadata": {"get": signatures},
         f"{where}:classify_image": classify,
         f"{where}:predict": call("Run a signature (TensorFlow Serving)", _ANY_OBJECT, {"application/json": _PREDICT}),
