@@ -89,6 +89,16 @@ def test_pictures_that_others_held_out_count_for_labels_too():
     assert (found[0].gain, found[0].paths[0]) == (9 / 600, "train/0")
 
 
+def test_pictures_with_two_labels_are_named():
+    labels, said = even(600)
+    wrong, right = (f"{np.flatnonzero(rows)[0]}.png" for rows in (labels != said, labels == said))
+    conflicting = ((wrong, "train/7.png"), ("train/1.png", "train/2.png", right))
+    (found,) = advise(report_of(labels, said), Background(conflicting=conflicting))
+    assert found.sentence == "Decide on one label for 2 pictures that the data has under several."
+    assert found.gain == 1 / 600
+    assert found.paths == (wrong, "train/7.png", "train/1.png", "train/2.png", right)
+
+
 def test_a_class_that_is_found_less_often_is_named_with_its_number_of_training_pictures():
     labels, said = np.arange(300) % 3, np.arange(300) % 3
     yetis = np.flatnonzero(labels == 2)
@@ -124,11 +134,12 @@ def test_with_two_classes_every_mistake_is_between_the_two_and_that_is_no_findin
 
 def test_a_slice_that_is_surely_worse_is_named_and_others_are_not():
     report = report_of(*even(600))
-    bad = Slice("light", "dim", estimate(60, 100), estimate(420, 500), 0.001)
+    bad = Slice("light", "dim", estimate(60, 100), estimate(420, 500), 0.001, ("7.png",))
     chance = Slice("size", "up to 90 pixels", estimate(70, 100), estimate(410, 500), 0.2)
     better = Slice("format", "PNG", estimate(95, 100), estimate(300, 500), 0.001)
     (found,) = advise(report.with_evidence(slices=(bad, chance, better)))
     assert "light dim" in found.sentence
+    assert found.paths == ("7.png",)
     assert found.gain == pytest.approx((0.84 - 0.6) * 100 / 600)
 
 

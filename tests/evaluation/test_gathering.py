@@ -1,11 +1,13 @@
 """Evidence from what is at hand: the run folder beside a model, and the facts of pictures."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from opsin.checks.survey import survey
 from opsin.classifier import Classifier
 from opsin.data.account import write_account
 from opsin.data.dataset import ImageDataset
@@ -108,6 +110,17 @@ def test_pictures_that_lose_much_to_the_crop_are_a_slice(classifier, data, tmp_p
         "up to 0 % of the area",
         "over 0 % of the area",
     ]
+
+
+def test_a_picture_with_two_labels_is_found_where_the_data_was_looked_at(classifier, data, tmp_path):
+    shutil.copy(data.paths[0], data.paths[-1])
+    test = data.split(val=0.2).test
+    unseen = gather_evidence(report_on(test), classifier, data, cache=tmp_path / "cache").evidence
+    assert not [one for one in unseen.advice if "one label" in one.sentence]
+    survey(data, cache=tmp_path / "cache")
+    found = gather_evidence(report_on(test), classifier, data, cache=tmp_path / "cache").evidence
+    (advice,) = [one for one in found.advice if "one label" in one.sentence]
+    assert set(advice.paths) == {data.names[0], data.names[-1]}
 
 
 @pytest.mark.parametrize("rows", [[0], [0, 1, 2]])

@@ -57,6 +57,8 @@ def test_a_bad_slice_among_many_is_found_and_comes_first():
     assert [one.name for one in slices] == ["bad", "good", "ugly"]
     assert [is_worse(one) for one in slices] == [True, False, False]
     assert slices[0].accuracy.n + slices[0].others.n == 100
+    assert slices[0].paths == tuple(f"{i}.png" for i in np.flatnonzero(~right))[:20]
+    assert slices[1].paths == slices[2].paths == ()
 
 
 def test_of_slices_made_by_chance_hardly_any_is_called_worse():

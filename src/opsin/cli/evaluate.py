@@ -60,7 +60,9 @@ def evaluate(
         help="Say from which probability on this share of the class's answers is right. May be given again.",
         show_default=False,
     ),
-    html: Path | None = typer.Option(None, help="Also write the report as a page."),
+    html: Path | None = typer.Option(
+        None, help="Also write the report as a page, with heat maps where TensorFlow is installed."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
     runtime: str | None = typer.Option(
         None, help=f"What runs the network, {', '.join(ENGINES)}; keras needs opsin\\[train]."
@@ -92,7 +94,8 @@ def evaluate(
     with progress_bar("evaluating") as advance:
         report = evaluate_classifier(classifier, part.dataset, split=part.name, progress=advance)
     leaked = part.dataset.subset(find_leaked(classifier, dataset, part.dataset)).names
-    report = add_evidence(report, classifier, part.dataset, wanted, leaked=leaked, robustness=robustness)
+    asked = {"robustness": robustness, "heat_maps": html is not None}
+    report = add_evidence(report, classifier, dataset, wanted, leaked=leaked, **asked)
     honest = _without_leaked(report, leaked)
     passages = check_gates(gates, honest or report)
     if html is not None:

@@ -18,6 +18,7 @@ MOST = 5
 RULES = {
     "majority": "opsin.evaluation.advice_on_trust:no_better_than_one_answer",
     "labels": "opsin.evaluation.advice_on_mistakes:doubtful_labels",
+    "conflicts": "opsin.evaluation.advice_on_mistakes:conflicting_labels",
     "classes": "opsin.evaluation.advice_on_mistakes:weak_classes",
     "pairs": "opsin.evaluation.advice_on_mistakes:confused_classes",
     "slices": "opsin.evaluation.advice_on_mistakes:weak_slices",

@@ -30,8 +30,8 @@ OFTEN = 0.25
 NAME_LENGTH = 40
 
 SLICE_ACTIONS = {
-    "size": "Train on more pictures of such a size",
-    "brightness": "Train on more pictures of such light, or change brightness more in training",
+    "size": "Look at what goes wrong with pictures of this size, and train on more like them",
+    "brightness": "Look at what goes wrong in this light, and train on more pictures like these",
     "format": "Find out what else sets these files apart, and train on more of them",
     CUT_OFF: "Train with --fit pad or --fit stretch, for the crop cuts off what matters",
     "group": "Find out what is special about this group, and train on more such pictures",
@@ -60,10 +60,29 @@ def doubtful_labels(basis: Basis) -> list[Advice]:
     return [
         Advice(
             f"Look at the labels of these {count(len(rows), 'picture')}, and correct those that are wrong.",
-            f"Of {here} that the model had not seen, it is at least {CONFIDENT:.0%} sure of another class in "
-            f"{int((wrong & sure).sum())}; its probabilities would explain {expected:.1f}.",
+            f"Of {here} that the model had not seen, it is at least {100 * CONFIDENT:.0f} % sure of another "
+            f"class in {int((wrong & sure).sum())}; its probabilities would explain {expected:.1f}.",
             len(rows) / len(labels),
             tuple(paths[row] for row in rows),
+        )
+    ]
+
+
+def conflicting_labels(basis: Basis) -> list[Advice]:
+    """Point at pictures that are there several times, pixel for pixel, under different labels."""
+    report, cases = basis.report, basis.background.conflicting
+    if not cases:
+        return []
+    paths = tuple(path for case in cases for path in case)
+    wrong = report.probabilities.argmax(axis=1) != report.labels
+    concerned = set(paths) & {report.paths[row] for row in np.flatnonzero(wrong)}
+    return [
+        Advice(
+            f"Decide on one label for {count(len(cases), 'picture')} that the data has under several.",
+            f"{count(len(paths), 'file')} hold the same pixels as one of another class; {len(concerned):,} of them are "
+            "among the mistakes.",
+            len(concerned) / report.metrics.n,
+            paths,
         )
     ]
 
@@ -160,8 +179,8 @@ def looking_at_the_border(basis: Basis) -> list[Advice]:
         Advice(
             "Crop the pictures to what matters, or show it on other backgrounds in training: the model looks at the "
             "border.",
-            f"In {len(paths)} of {count(len(maps), 'mistake')} with a heat map, at least {AT_THE_BORDER:.0%} of the "
-            f"heat is in the outer {BORDER:.0%} of the picture on each side, which are 36 % of its area.",
+            f"In {len(paths)} of {count(len(maps), 'mistake')} with a heat map, at least {100 * AT_THE_BORDER:.0f} % of "
+            f"the heat is in the outer {100 * BORDER:.0f} % of the picture on each side, which are 36 % of its area.",
             len(paths) / report.metrics.n,
             paths,
         )
@@ -208,13 +227,14 @@ def _agree(report: Report, path: str, probabilities: np.ndarray) -> bool:
 
 
 def _on_slice(one: Slice, n: int) -> Advice:
-    action = SLICE_ACTIONS.get(one.kind, "Find out what is special about these pictures, and train on more of them")
+    action = SLICE_ACTIONS.get(one.kind, "Look at what goes wrong with these pictures, and train on more like them")
     what = f"{shortened(one.kind, NAME_LENGTH)} {shortened(one.name, NAME_LENGTH)}"
     return Advice(
         f"{action}: {what}.",
         f"Of {count(one.accuracy.n, 'such picture')} {percent(one.accuracy.value)} are judged rightly, of the others "
         f"{percent(one.others.value)} (p = {one.p_value:.2g}, corrected for the number of slices).",
         (one.others.value - one.accuracy.value) * one.accuracy.n / n,
+        one.paths,
     )
 
 

@@ -39,6 +39,7 @@ class Background:
         pretrained: whether it began with weights from elsewhere; None if that is not known.
         held_out: training pictures judged by heads that had not seen them, and those of validation.
         leaked: pictures of the report that are copies of training pictures.
+        conflicting: pictures of the data that are the same pixel for pixel and have different labels, by picture.
     """
 
     train_counts: dict[str, int] = field(default_factory=dict)
@@ -46,15 +47,15 @@ class Background:
     pretrained: bool | None = None
     held_out: HeldOut | None = None
     leaked: tuple[str, ...] = ()
+    conflicting: tuple[tuple[str, ...], ...] = ()
 
 
-def read_background(classifier: Classifier, judged: set[str], *, leaked: tuple[str, ...] = ()) -> Background:
+def read_background(classifier: Classifier, judged: set[str]) -> Background:
     """Read what there is in the run folder that a model lies in; nothing of it is needed.
 
     Args:
         classifier: the model.
         judged: the report's pictures; they are not among those that were held out otherwise.
-        leaked: those of them that are copies of training pictures.
     """
     run = classifier.folder.resolve().parent
     return Background(
@@ -62,7 +63,6 @@ def read_background(classifier: Classifier, judged: set[str], *, leaked: tuple[s
         train_accuracy=_train_accuracy(run / HISTORY),
         pretrained=_pretrained(run / CONFIG),
         held_out=_held_out(run / PREDICTIONS, classifier, judged),
-        leaked=leaked,
     )
 
 

@@ -22,6 +22,7 @@ class Slice:
         others: the same of all other pictures.
         p_value: how often chance alone would part the two so far or farther within each class, corrected (Holm) for
             the number of slices that were looked at.
+        paths: its mistakes, the most confident first; only where it did worse than others, and some twenty at most.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Slice:
     accuracy: Estimate
     others: Estimate
     p_value: float
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

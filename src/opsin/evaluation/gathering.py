@@ -1,13 +1,15 @@
 """Gathering evidence on a report: slices and advice, from what is at hand; robustness where it is asked for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from opsin.checks.survey import Survey, survey
+from opsin.checks.survey import Survey, count_unseen, survey
 from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.evaluation.advice import advise
 from opsin.evaluation.background import read_background
+from opsin.evaluation.leaks import FEW
 from opsin.evaluation.report import Report
 from opsin.evaluation.slices import find_slices
 
@@ -31,7 +33,8 @@ def gather_evidence(
     Args:
         report: what the classifier says; with robustness or explanations, advice goes by these too.
         classifier: the classifier; the run folder that it lies in tells what it learned from.
-        dataset: the pictures of the report, or more.
+        dataset: all of the data, or the pictures of the report: what else is there is looked at only as far as that was
+            done before.
         leaked: those that are copies of training pictures, as `find_leaked` knows.
         cache: the cache folder, where what was seen of pictures is remembered; None for the user's.
         progress: is called with the number of pictures looked at and the number of all.
@@ -41,5 +44,22 @@ def gather_evidence(
     looked = survey(part, cache=cache, progress=progress or (lambda done, total: None))
     known = Survey(part, looked.facts, classifier.preprocess, cache=cache)
     report = report.with_evidence(slices=find_slices(report, part, known))
-    background = read_background(classifier, judged, leaked=leaked)
+    background = replace(read_background(classifier, judged), leaked=leaked, conflicting=find_conflicts(dataset, cache))
     return report.with_evidence(advice=advise(report, background))
+
+
+def find_conflicts(dataset: ImageDataset, cache: Path | None = None) -> tuple[tuple[str, ...], ...]:
+    """Return the pictures that are the same pixel for pixel and have different labels; nothing if most are unseen.
+
+    Args:
+        dataset: the pictures.
+        cache: the cache folder, where what was seen of pictures is remembered; None for the user's.
+    """
+    if count_unseen(dataset, cache) > FEW:
+        return ()
+    labels, names = dataset.labels, dataset.names
+    return tuple(
+        tuple(dict.fromkeys(names[row] for row in rows))
+        for rows in survey(dataset, cache=cache).same_content
+        if len({int(labels[row]) for row in rows}) > 1
+    )

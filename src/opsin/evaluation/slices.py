@@ -7,6 +7,7 @@ each class.
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ LEAST = 10
 
 PER_PART = 25
 """Pictures for each of the parts that numbers are cut into, of which there are two to four."""
+
+MOST_PATHS = 20
 
 MOST_VALUES = 20
 """Slices of one kind; of more values, those with the most pictures are taken."""
@@ -73,7 +76,11 @@ def judge(report: Report, members: Sequence[Members]) -> tuple[Slice, ...]:
         Slice(one.kind, one.name, _share(right[one.inside]), _share(right[~one.inside]), p_of[_question(one.inside)])
         for one in enough
     ]
-    return tuple(sorted(slices, key=lambda one: (not is_worse(one), one.accuracy.value)))
+    named = [
+        replace(found, paths=_mistakes(report, one.inside & ~right)) if is_worse(found) else found
+        for found, one in zip(slices, enough, strict=True)
+    ]
+    return tuple(sorted(named, key=lambda one: (not is_worse(one), one.accuracy.value)))
 
 
 def is_worse(one: Slice) -> bool:
@@ -169,6 +176,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     corrected = np.empty(len(p_values))
     corrected[order] = steps
     return corrected.tolist()
+
+
+def _mistakes(report: Report, rows: np.ndarray) -> tuple[str, ...]:
+    found = np.flatnonzero(rows)
+    order = np.argsort(-report.probabilities.max(axis=1)[found], kind="stable")
+    return tuple(report.paths[row] for row in found[order[:MOST_PATHS]])
 
 
 def _question(inside: np.ndarray) -> bytes:
