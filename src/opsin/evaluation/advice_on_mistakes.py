@@ -179,8 +179,8 @@ def looking_at_the_border(basis: Basis) -> list[Advice]:
         Advice(
             "Crop the pictures to what matters, or show it on other backgrounds in training: the model looks at the "
             "border.",
-            f"In {len(paths)} of {count(len(maps), 'mistake')} with a heat map, at least {100 * AT_THE_BORDER:.0f} % of "
-            f"the heat is in the outer {100 * BORDER:.0f} % of the picture on each side, which are 36 % of its area.",
+            f"In {len(paths)} of {count(len(maps), 'mistake')} with a heat map, at least {100 * AT_THE_BORDER:.0f} % "
+            f"of the heat is in the outer {100 * BORDER:.0f} % of the picture on each side, which are 36 % of its area.",
             len(paths) / report.metrics.n,
             paths,
         )
