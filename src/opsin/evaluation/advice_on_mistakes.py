@@ -12,6 +12,9 @@ from opsin.evaluation.wording import count, percent, shortened
 CONFIDENT = 0.95
 """The probability from which a mistake makes one doubt its label."""
 
+VERY_SURE = 0.01
+"""The p-value below which labels are doubted: to send people through right labels costs them most."""
+
 FEWEST = 3
 """Pictures that a case is made of at least."""
 
@@ -49,7 +52,7 @@ def doubtful_labels(basis: Basis) -> list[Advice]:
     labels, probabilities, paths = _held_out(basis)
     confidence, wrong = probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
     sure = confidence >= CONFIDENT
-    if not _more_than(wrong[sure], 1 - confidence[sure]) or _more_than(wrong[~sure], 1 - confidence[~sure]):
+    if not _more_than(wrong[sure], 1 - confidence[sure], VERY_SURE) or _more_than(wrong[~sure], 1 - confidence[~sure]):
         return []
     rows = [row for row in np.flatnonzero(wrong & sure) if _agree(basis.report, paths[row], probabilities[row])]
     if len(rows) < FEWEST:
@@ -180,7 +183,7 @@ def looking_at_the_border(basis: Basis) -> list[Advice]:
             "Crop the pictures to what matters, or show it on other backgrounds in training: the model looks at the "
             "border.",
             f"In {len(paths)} of {count(len(maps), 'mistake')} with a heat map, at least {100 * AT_THE_BORDER:.0f} % "
-            f"of the heat is in the outer {100 * BORDER:.0f} % of the picture on each side, which are 36 % of its area.",
+            f"of the heat is in the outer {100 * BORDER:.0f} % of the picture on each side, 36 % of its area.",
             len(paths) / report.metrics.n,
             paths,
         )
@@ -211,10 +214,10 @@ def _held_out(basis: Basis) -> tuple[np.ndarray, np.ndarray, list[str]]:
     )
 
 
-def _more_than(wrong: np.ndarray, chances: np.ndarray) -> bool:
-    """Tell whether there are more mistakes than the probabilities of mistakes allow for (Poisson, p < 0.05)."""
+def _more_than(wrong: np.ndarray, chances: np.ndarray, at: float = SURE) -> bool:
+    """Tell whether there are more mistakes than the probabilities of mistakes allow for: Poisson, p below `at`."""
     poisson = require("scipy.stats", "advice").poisson
-    return bool(wrong.any() and poisson.sf(int(wrong.sum()) - 1, float(chances.sum())) < SURE)
+    return bool(wrong.any() and poisson.sf(int(wrong.sum()) - 1, float(chances.sum())) < at)
 
 
 def _agree(report: Report, path: str, probabilities: np.ndarray) -> bool:
