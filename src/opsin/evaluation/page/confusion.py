@@ -64,7 +64,7 @@ def pictures_a_cell(sizes: list[int]) -> int:
 
 
 def _matrix(metrics: Metrics) -> str:
-    names = [f'<th scope="col"><span class="tall">{short(name, 24)}</span></th>' for name in metrics.class_names]
+    names = [f'<th scope="col"><span class="tall">{short(name, 20)}</span></th>' for name in metrics.class_names]
     rows = "".join(_row(metrics, index) for index in range(len(metrics.class_names)))
     size = "few" if len(metrics.class_names) <= 12 else "many"
     return (

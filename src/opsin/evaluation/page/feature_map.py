@@ -107,7 +107,7 @@ def _opener(report: Report, row: int, drawn: str, album: Album) -> str:
     said = report.class_names[int(report.probabilities[row].argmax())]
     sure = percent(float(report.probabilities[row].max()))
     left, side = SIDE + 20, PANEL
-    lines = (f"is {shortened(truth, 24)}", f"said {shortened(said, 24)}, {sure}", shortened(path, 30))
+    lines = (f"is {shortened(truth, 22)}", f"said {shortened(said, 22)}", sure, shortened(path, 26))
     words = "".join(
         f'<text x="{left}" y="{side + 22 + 18 * i}">{html.escape(line)}</text>' for i, line in enumerate(lines)
     )
