@@ -111,7 +111,7 @@ def test_a_class_that_is_found_less_often_is_named_with_its_number_of_training_p
     assert len(found.paths) == 40
     assert "40 of 40 mistakes (100.0 %)" in found.reason
     assert "learned from 9 pictures of it" in found.reason
-    assert starting(advise(report_of(labels, said)), "Look at what is taken for something else among 'yeti'")
+    assert starting(advise(report_of(labels, said)), "Look at the pictures of 'yeti' that are taken")
 
 
 def test_two_classes_that_are_confused_with_each_other_are_named():
@@ -174,6 +174,19 @@ def test_a_model_that_knows_its_training_pictures_by_heart_is_told_what_helps():
     assert advise(report, Background(train_accuracy=0.99, pretrained=True))[0].sentence.startswith("Train on more")
     assert advise(report, Background(train_accuracy=0.85)) == ()
     assert advise(report_of(*even(600), split="train"), Background(train_accuracy=0.99)) == ()
+
+
+def test_a_model_that_does_not_even_know_its_training_pictures_has_learned_too_little():
+    report = report_of(*even(600, wrong=0.5))
+
+    def told(train_accuracy, pretrained):
+        found = advise(report, Background(train_accuracy=train_accuracy, pretrained=pretrained))
+        return [one.gain for one in found if "does not even know its training pictures" in one.sentence]
+
+    assert told(0.55, False) == [pytest.approx(0.45)]
+    assert told(0.55, True) == []
+    # Where pictures are mixed in training, what it has right of the mixtures says little.
+    assert told(0.3, False) == []
 
 
 def test_leaked_pictures_are_told_with_the_accuracy_without_them():

@@ -24,6 +24,7 @@ RULES = {
     "slices": "opsin.evaluation.advice_on_mistakes:weak_slices",
     "border": "opsin.evaluation.advice_on_mistakes:looking_at_the_border",
     "learned by heart": "opsin.evaluation.advice_on_trust:learned_by_heart",
+    "learned too little": "opsin.evaluation.advice_on_trust:learned_too_little",
     "leaks": "opsin.evaluation.advice_on_trust:leaked_pictures",
     "robustness": "opsin.evaluation.advice_on_trust:fragile",
     "calibration": "opsin.evaluation.advice_on_trust:misleading_probabilities",

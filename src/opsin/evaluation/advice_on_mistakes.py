@@ -113,7 +113,7 @@ def weak_classes(basis: Basis) -> list[Advice]:
             Advice(
                 f"Collect more pictures of {name}: there are few to learn from."
                 if is_scarce
-                else f"Look at what is taken for something else among {name}, and collect more pictures like these.",
+                else f"Look at the pictures of {name} that are taken for something else, and collect more like these.",
                 f"It makes {errors:,} of {count(int((~right).sum()), 'mistake')} ({percent(errors / (~right).sum())}) "
                 f"with {percent(inside.mean())} of the pictures; {percent(recall)} of it is found, of the others "
                 f"{percent(others)}.{learned}",

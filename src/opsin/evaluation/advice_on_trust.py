@@ -11,6 +11,9 @@ from opsin.evaluation.wording import count, interval, percent, readable
 GAP = 0.1
 """Training accuracy above that of the report, from which a model is said to have learned by heart."""
 
+KNOWN = 0.8
+"""Training accuracy below which a model has learned too little."""
+
 MILD = 2
 """The severity up to which a corruption is called mild."""
 
@@ -72,6 +75,25 @@ def learned_by_heart(basis: Basis) -> list[Advice]:
             f"It has {percent(learned)} of those right that it learned from, and {percent(accuracy.value)} of the "
             f"others ({interval(accuracy)}).{many}",
             learned - accuracy.value,
+        )
+    ]
+
+
+def learned_too_little(basis: Basis) -> list[Advice]:
+    """Say so where a network that was trained from scratch does not even know its training pictures."""
+    learned, accuracy = basis.background.train_accuracy, basis.report.accuracy
+    if learned is None or basis.background.pretrained is not False:
+        return []
+    # Far below the report's accuracy, it was counted on pictures that were mixed or much changed for the training.
+    if learned >= KNOWN or not accuracy.low <= learned < accuracy.value + GAP:
+        return []
+    return [
+        Advice(
+            "Begin with pretrained weights, or train longer or a larger network: the model does not even know its "
+            "training pictures.",
+            f"It has {percent(learned)} of those right that it learned from, and {percent(accuracy.value)} of the "
+            f"others ({interval(accuracy)}).",
+            1 - learned,
         )
     ]
 
