@@ -96,6 +96,9 @@ def test_slices_of_few_pictures_and_of_all_are_left_out():
 
 def test_many_different_numbers_in_a_column_are_cut_and_names_are_not():
     assert len(by_value("age", [str(i) for i in range(100)])) == 4
+    some = by_value("age", [str(i) if i % 2 else "" for i in range(200)])
+    assert [one.inside.sum() for one in some] == [25] * 4
+    assert not any(one.inside[::2].any() for one in some)
     assert [one.name for one in by_value("year", ["2023"] * 12 + ["2024"] * 15)] == ["2024", "2023"]
     assert by_value("name", [f"picture {i}" for i in range(100)]) == []
 

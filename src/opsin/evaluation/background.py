@@ -58,6 +58,9 @@ def read_background(classifier: Classifier, judged: set[str]) -> Background:
         judged: the report's pictures; they are not among those that were held out otherwise.
     """
     run = classifier.folder.resolve().parent
+    # Beside a model that was copied elsewhere, files of such names are somebody else's.
+    if not (run / FILES).is_file():
+        return Background()
     return Background(
         train_counts=_train_counts(run / FILES),
         train_accuracy=_train_accuracy(run / HISTORY),

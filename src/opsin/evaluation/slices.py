@@ -122,9 +122,10 @@ def by_value(kind: str, values: Sequence[str]) -> list[Members]:
         kind: what the value is.
         values: N; a picture without one is in no slice.
     """
-    numbers = _numbers(values)
+    present = np.array([bool(value) for value in values], dtype=bool)
+    numbers = _numbers([value for value in values if value])
     if numbers is not None and len(np.unique(numbers)) > MOST_VALUES:
-        return by_number(kind, numbers, "")
+        return [Members(kind, one.name, _among(present, one.inside)) for one in by_number(kind, numbers, "")]
     array = np.array(values, dtype=object)
     found, counts = np.unique([value for value in values if value], return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
@@ -197,6 +198,13 @@ def _by_facts(facts: Sequence[Facts], preprocess: Preprocess | None) -> list[Mem
         *by_number("brightness", np.array([one.mean for one in facts]), "of 255"),
         *by_value("format", [one.format for one in facts]),
     ]
+
+
+def _among(present: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return bool (N,) for all pictures from a bool for each of those that are present."""
+    all_of_them = np.zeros(len(present), dtype=bool)
+    all_of_them[present] = inside
+    return all_of_them
 
 
 def _numbers(values: Sequence[str]) -> np.ndarray | None:
