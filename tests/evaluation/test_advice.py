@@ -196,6 +196,7 @@ def test_leaked_pictures_are_told_with_the_accuracy_without_them():
     assert found.paths == tuple(right)
     assert "120 of 600 pictures" in found.reason
     assert "accuracy is 75.0 %" in found.reason
+    assert advise(report_of(labels, said), Background(leaked=tuple(right[:5]))) == ()
 
 
 def test_a_mild_corruption_that_costs_much_is_told_and_a_severe_one_is_not():

@@ -126,7 +126,8 @@ def _print(report: "Report", honest: "Report | None", passages: "Sequence[Passag
     if honest is not None and not as_json:
         accuracy = honest.accuracy
         print(
-            f"\n{leaked:,} of these pictures are the same, or nearly the same, as ones the model learned from. "
+            f"\n{leaked:,} of these pictures {'is' if leaked == 1 else 'are'} the same, or nearly the same, as one "
+            "that the model learned from. "
             f"Without them: accuracy {accuracy.value:.1%} (95 % interval {accuracy.low:.1%} to {accuracy.high:.1%})."
         )
     # Beside a JSON document, gates are for whoever watches.

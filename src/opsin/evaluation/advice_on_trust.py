@@ -11,6 +11,9 @@ from opsin.evaluation.wording import count, interval, percent, readable
 GAP = 0.1
 """Training accuracy above that of the report, from which a model is said to have learned by heart."""
 
+LEAK = 0.01
+"""The share of the pictures that copies must be, to be worth a sentence."""
+
 KNOWN = 0.8
 """Training accuracy below which a model has learned too little."""
 
@@ -99,17 +102,17 @@ def learned_too_little(basis: Basis) -> list[Advice]:
 
 
 def leaked_pictures(basis: Basis) -> list[Advice]:
-    """Say so where judged pictures are copies of training pictures."""
+    """Say so where more than a few of the judged pictures are copies of training pictures."""
     leaked = set(basis.background.leaked) & set(basis.report.paths)
-    if not leaked:
-        return []
     n = basis.report.metrics.n
+    if len(leaked) < max(2, LEAK * n):
+        return []
     kept = np.array([path not in leaked for path in basis.report.paths], dtype=bool)
     right = (basis.report.probabilities.argmax(axis=1) == basis.report.labels)[kept]
     honest = f" Without them accuracy is {percent(float(right.mean()))}." if kept.any() else ""
     return [
         Advice(
-            "Take copies of training pictures out of those that are judged: the figures are too good.",
+            "Take copies of training pictures out of those that are judged: they say nothing about new pictures.",
             f"{len(leaked):,} of {count(n, 'picture')} are the same, or nearly the same, as one that the model learned "
             f"from.{honest}",
             0.0,
