@@ -1,12 +1,13 @@
 """What `opsin evaluate` adds to a report: costs and precisions that are asked for, slices, robustness, advice."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsin.catalog import choose
-from opsin.errors import UsageError
+from opsin.errors import MissingPackageError, ModelError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,7 @@ def add_evidence(
     *,
     leaked: Sequence[str],
     robustness: bool,
+    heat_maps: bool,
 ) -> "Report":
     """Return the report with all that is asked for, with slices, and with advice; bars show what takes long."""
     from opsin.cli.bars import progress_bar
@@ -73,8 +75,20 @@ def add_evidence(
     if robustness:
         with progress_bar("spoiling pictures") as advance:
             report = report.with_evidence(robustness=measure_robustness(classifier, report, progress=advance))
+    if heat_maps:
+        report = _explained(report, classifier)
     with progress_bar("looking at pictures") as advance:
         return gather_evidence(report, classifier, dataset, leaked=tuple(leaked), progress=advance)
+
+
+def _explained(report: "Report", classifier: "Classifier") -> "Report":
+    from opsin.evaluation.why import explain_worst
+
+    try:
+        return explain_worst(report, classifier)
+    except (MissingPackageError, ModelError, UsageError) as error:
+        print(f"The page has no heat maps: {error}", file=sys.stderr)
+        return report
 
 
 def _precision(text: str, class_names: Sequence[str]) -> tuple[int, float]:

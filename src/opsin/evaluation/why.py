@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from opsin.classifier import Classifier
 from opsin.errors import PictureError
 from opsin.evaluation.evidence import Explained, Neighbour
 from opsin.evaluation.mistakes import mistaken_rows
 from opsin.evaluation.report import Report
 from opsin.images.decode import decode_image
 from opsin.images.preprocess import Preprocess
+from opsin.images.reading import read_images
 
 if TYPE_CHECKING:
     from opsin.explanation.network import ImageNetwork
@@ -115,6 +117,28 @@ def heat_of(
         except PictureError:
             continue
     return laid
+
+
+def explain_worst(report: Report, classifier: Classifier) -> Report:
+    """Return the report with heat maps of its worst mistakes, read anew from the disk.
+
+    Raises:
+        MissingPackageError: TensorFlow is not installed.
+        ModelError: the classifier is an export, which has no gradients, or its network cannot be explained.
+        UsageError: its network has several inputs, say.
+    """
+    rows = worst_rows(report)
+    if not len(rows):
+        return report
+    from opsin.explanation.opening import open_network
+
+    network = open_network(classifier)
+    read = list(read_images([_path(report, row) for row in rows.tolist()], classifier.preprocess))
+    there = [number for number, image in enumerate(read) if not isinstance(image, PictureError)]
+    if not there:
+        return report
+    heat = heat_of(report, rows[there], np.stack([read[number] for number in there]), network)
+    return look_into(report, rows, heat=heat)
 
 
 def _lay(heat: np.ndarray, preprocess: Preprocess, path: Path) -> np.ndarray:
