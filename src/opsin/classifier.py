@@ -165,6 +165,11 @@ class Classifier:
         return self.class_names if self.decision is None else (*self.class_names, UNKNOWN)
 
     @property
+    def temperature(self) -> float:
+        """What the network's logits are divided by before the softmax; in an export, that is done inside."""
+        return self.card.temperature if self.card.artefact is None else self.card.artefact.temperature
+
+    @property
     def preprocess(self) -> Preprocess:
         """The recipe from a picture to the network's input."""
         return self.card.preprocess

@@ -112,7 +112,7 @@ def _report(
         split=split,
         skipped=[(skipped.path, skipped.reason) for skipped in unreadable],
         root=dataset.root,
-        temperature=classifier.card.temperature,
+        temperature=classifier.temperature,
     )
 
 

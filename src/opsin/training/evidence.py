@@ -7,6 +7,7 @@ import numpy as np
 from opsin.data.splits import TRAIN
 from opsin.errors import ModelError, UsageError
 from opsin.evaluation.feature_map import lay_out
+from opsin.evaluation.gathering import gather_evidence
 from opsin.evaluation.report import Report
 from opsin.evaluation.why import Known, heat_of, look_into, worst_rows
 from opsin.training.learned import Learned
@@ -19,8 +20,8 @@ AGREES = 1e-2
 """How far the logits of the network in memory may be from those that were judged: it is the same, or it is not."""
 
 
-def gather_evidence(report: Report, learned: Learned, part: str, run: RunFolder) -> Report:
-    """Look into the worst mistakes, and lay the pictures out by what the network sees in them.
+def add_evidence(report: Report, learned: Learned, part: str, run: RunFolder) -> Report:
+    """Look into the worst mistakes, lay the pictures out by what the network sees in them, and say what to do next.
 
     Args:
         report: on one part.
@@ -39,7 +40,8 @@ def gather_evidence(report: Report, learned: Learned, part: str, run: RunFolder)
         features=features[rows],
         known=Known(learned.features[TRAIN], known.names, [train.class_names[label] for label in known.labels]),
     )
-    return report.with_evidence(map=lay_out(features))
+    report = report.with_evidence(map=lay_out(features))
+    return gather_evidence(report, learned.classifier, learned.stored[part].dataset)
 
 
 def _heat(

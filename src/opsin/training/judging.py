@@ -13,7 +13,7 @@ from opsin.evaluation.evaluate import run_stored
 from opsin.evaluation.report import Report
 from opsin.names import PREDICTIONS, REPORT_HTML, REPORT_JSON
 from opsin.training.config import TrainConfig
-from opsin.training.evidence import gather_evidence
+from opsin.training.evidence import add_evidence
 from opsin.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def judge(learned: "Learned", *, config: TrainConfig, run: RunFolder) -> Report:
         split=part,
         skipped=[(skipped.path, skipped.reason) for skipped in judged[part].unreadable],
         root=judged[part].dataset.root,
-        temperature=classifier.card.temperature,
+        temperature=classifier.temperature,
     )
     # Whatever becomes of the evidence: the numbers stand.
     report.save_json(run / REPORT_JSON)
-    report = gather_evidence(report, learned, part, run)
+    report = add_evidence(report, learned, part, run)
     report.save_html(run / REPORT_HTML, history=_curves(history), settings=dataclasses.asdict(config))
     report.save_json(run / REPORT_JSON)
     run.emit("evaluated", split=part, accuracy=report.to_dict()["accuracy"])
