@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Classifier": "opsin.classifier",
+    "Client": "opsin.serving.client",
     "Explanation": "opsin.explanation.explain",
     "FeatureIndex": "opsin.features.index",
     "ImageDataset": "opsin.data.dataset",

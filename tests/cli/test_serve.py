@@ -85,7 +85,7 @@ def start():
     for one in started:
         if one.process.poll() is None:
             one.process.kill()
-            one.process.communicate()
+            one.process.communicate(timeout=20)
 
 
 def test_it_answers_logs_and_ends_with_zero(start, tiny_run):
@@ -131,6 +131,29 @@ def test_at_sigterm_it_is_not_ready_takes_nothing_new_and_answers_what_is_there(
     assert (ended[0][0], ended[0][1]) == (0, "")
 
 
+def test_several_processes_answer_at_one_address_and_count_together(start, tiny_run):
+    served = start(tiny_run, "--workers", "2", OPSIN_SERVE_ACCESS_LOG="0").ready()
+    for _ in range(10):
+        served.ask()
+
+    with urllib.request.urlopen(f"http://127.0.0.1:{served.port}/metrics", timeout=20) as answer:
+        counted = answer.read().decode()
+    code, _, err = served.end()
+
+    assert 'opsin_requests_total{status="200",verb="classify_image"} 10.0' in counted
+    assert (code, "Traceback" in err) == (0, False)
+
+
+def test_processes_that_do_not_start_end_it(start, tmp_path):
+    (tmp_path / "opsin.json").write_text("{}")
+
+    served = start(tmp_path, "--workers", "2")
+    _, err = served.process.communicate(timeout=60)
+
+    assert served.process.returncode == 3
+    assert "Expected opsin.json to describe the model" in err
+
+
 def test_several_models_and_their_names_come_from_a_file_too(start, tiny_run, tmp_path):
     config = tmp_path / "serve.toml"
     config.write_text(f'access_log = false\n[models]\nfirst = "{tiny_run}"\n')
@@ -156,7 +179,7 @@ def test_a_model_that_cannot_be_used_ends_it(start, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        (["nowhere"], 2, "there is nothing at 'nowhere'"),
+        (["nowhere"], 2, "there is nothing at"),
         ([], 2, "Expected a model to serve; received none."),
         (["{run}", "--host", "0.0.0.0"], 2, "Expected --api-key with --host 0.0.0.0"),
         (["{run}", "--api-key", "short"], 2, "at least 8 ASCII characters"),

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +77,7 @@ class Running:
 def running(server: Server) -> Iterator[Running]:
     """Let a server listen at a free port until the block ends."""
     uvicorn = GracefulUvicorn(server)
-    sock = uvicorn.config.bind_socket()
+    sock = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=uvicorn.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     found = Running(server, sock.getsockname()[1])

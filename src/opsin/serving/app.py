@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, request_response
 
-from opsin.errors import OpsinError, UsageError
+from opsin.errors import ModelError, OpsinError, UsageError
 from opsin.serving import openapi
 from opsin.serving.answers import answer, failure
 from opsin.serving.guard import Guard
@@ -110,6 +110,9 @@ class Server:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        if self.settings.workers > 1:
+            # It shares its socket: what it could not answer yet, another process can.
+            await self._load()
         watching = asyncio.create_task(self._load_and_watch())
         try:
             yield
@@ -119,7 +122,7 @@ class Server:
                 for version in model.available():
                     model.retire(version.number)
 
-    async def _load_and_watch(self) -> None:
+    async def _load(self) -> None:
         try:
             for source in self.sources:
                 await source.start()
@@ -127,7 +130,15 @@ class Server:
             self.failure = error
             self.routes.draining = True
             return
+        except Exception as error:
+            log.exception("a model cannot be loaded")
+            self.failure = ModelError(f"Expected a model that can be loaded; it fails: {error!r}. The log says where.")
+            return
         log.info("ready: %s", ", ".join(self.models.by_name))
+
+    async def _load_and_watch(self) -> None:
+        if self.settings.workers == 1:
+            await self._load()
         watched = [source for source in self.sources if source.watched]
         while watched:
             await asyncio.sleep(self.settings.poll)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opsin.classifier import FROM_CARD, Classifier
-from opsin.errors import ModelError, OpsinError, UsageError
+from opsin.errors import ModelError, OpsinError
 from opsin.exporters.verify import replay
 from opsin.model_folder import ModelCard, find_model_folder
 from opsin.names import CARD, MODEL
@@ -35,6 +35,17 @@ def numbered(path: Path) -> dict[int, Path]:
         return {int(folder.name): folder for folder in found if len(folder.name) < 19 and folder.is_dir()}
     except OSError:
         return {}
+
+
+def find_servable(path: Path) -> None:
+    """Refuse what is neither a model nor a folder of versions.
+
+    Raises:
+        UsageError: there is nothing at the path.
+        ModelError: it is something else.
+    """
+    if not is_versioned(path):
+        find_model_folder(path)
 
 
 def name_of(path: Path) -> str:
@@ -80,8 +91,7 @@ class Source:
         self._open = open_model
         self._keep = keep
         self._tried: dict[int, Stamp] = {}
-        if not self.watched and not path.exists():
-            raise UsageError(f"Expected a model to serve; there is nothing at {str(path)!r}. Check the path.")
+        find_servable(path)
 
     async def start(self) -> None:
         """Load what there is.

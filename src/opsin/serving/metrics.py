@@ -1,8 +1,11 @@
 """What Prometheus asks for: requests, times, batches, queues, and what the models say."""
 
+import os
+
 from opsin.catalog import require
 from opsin.serving.classifier_servable import ClassifierServable, Seen
 from opsin.serving.models import Models
+from opsin.serving.processes import METRICS_FOLDER
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -53,9 +56,19 @@ class Metrics:
         self.unreadable = client.Counter(
             "opsin_unreadable", "Pictures that could not be read.", ("model",), registry=registry
         )
-        self.pending = client.Gauge("opsin_pending", "Pictures that wait or are run.", ("model",), registry=registry)
+        self.pending = client.Gauge(
+            "opsin_pending",
+            "Pictures that wait or are run.",
+            ("model",),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.serving = client.Gauge(
-            "opsin_version", "The version that answers by default.", ("model",), registry=registry
+            "opsin_version",
+            "The version that answers by default.",
+            ("model",),
+            registry=registry,
+            multiprocess_mode="livemax",
         )
 
     def of_model(self, name: str) -> "BatchMetrics":
@@ -85,7 +98,13 @@ class Metrics:
             self.serving.labels(model.name).set(version.number if version else 0)
             batcher = getattr(version.servable if version else None, "batcher", None)
             self.pending.labels(model.name).set(batcher.pending if batcher else 0)
-        return self._client.generate_latest(self.registry)
+        if METRICS_FOLDER not in os.environ:
+            return self._client.generate_latest(self.registry)
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        together = self._client.CollectorRegistry()
+        MultiProcessCollector(together)
+        return self._client.generate_latest(together)
 
 
 class BatchMetrics:

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
+import socket
 import sys
 import threading
 import time
@@ -14,9 +16,13 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from opsin.errors import UsageError
+from opsin.errors import OpsinError, UsageError
 from opsin.serving.app import Server
+from opsin.serving.loading import find_servable
+from opsin.serving.processes import end_with_parent, run_processes
 from opsin.serving.settings import Settings
+
+log = logging.getLogger("opsin.serving")
 
 _HEADER_BYTES = 16 * 1024
 
@@ -104,17 +110,48 @@ def serve(paths: Mapping[str, Path], settings: Settings) -> None:
         OpsinError: a model cannot be used, or the address is taken.
     """
     set_up_logs()
+    for path in paths.values():
+        find_servable(path)
+    sock = _bind(settings)
+    if settings.workers == 1:
+        _work(paths, settings, sock)
+    else:
+        work = functools.partial(_work_in_process, paths, settings)
+        run_processes(settings.workers, work, sock, stop_timeout=settings.drain + settings.stop_timeout + 5)
+
+
+def _work(paths: Mapping[str, Path], settings: Settings, sock: socket.socket) -> None:
     server = Server.of_paths(paths, settings)
-    uvicorn_server = GracefulUvicorn(server)
-    try:
-        sock = uvicorn_server.config.bind_socket()
-    except SystemExit:
-        raise UsageError(
-            f"Expected an address that is free; {settings.host}:{settings.port} is not. Choose another --port."
-        ) from None
-    uvicorn_server.run(sockets=[sock])
+    GracefulUvicorn(server).run(sockets=[sock])
     if server.failure is not None:
         raise server.failure
+
+
+def _work_in_process(paths: Mapping[str, Path], settings: Settings, sock: socket.socket) -> None:
+    set_up_logs()
+    end_with_parent()
+    try:
+        _work(paths, settings, sock)
+    except OpsinError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((settings.host, settings.port))
+    except OSError as error:
+        sock.close()
+        raise UsageError(
+            f"Expected an address that is free; {settings.host}:{settings.port} cannot be had: {error.strerror}. "
+            "Choose another --host or --port."
+        ) from None
+    sock.set_inheritable(True)
+    log.info("listening at http://%s:%d", settings.host, sock.getsockname()[1])
+    return sock
 
 
 def _config(server: Server) -> uvicorn.Config:
