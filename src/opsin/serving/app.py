@@ -118,6 +118,7 @@ class Server:
             yield
         finally:
             watching.cancel()
+            self.routes.explainer.close()
             for model in self.models.by_name.values():
                 for version in model.available():
                     model.retire(version.number)

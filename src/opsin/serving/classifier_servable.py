@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +68,7 @@ class ClassifierServable:
         limits: of its batches and its queue; batches are smaller where larger ones are not faster.
         pictures: what a picture may be.
         observer: is told of each batch.
+        source: where it was opened; None for the classifier's own folder, which may be that of an export.
     """
 
     def __init__(
@@ -74,10 +76,13 @@ class ClassifierServable:
         classifier: Classifier,
         limits: Limits | None = None,
         pictures: PictureLimits | None = None,
+        *,
         observer: Observer | None = None,
+        source: Path | None = None,
     ):
         limits = limits or Limits()
         self.classifier = classifier
+        self.source = source or classifier.folder
         self.pictures = pictures or PictureLimits()
         self.signatures = _signatures(classifier)
         image = np.zeros(classifier.preprocess.shape, np.uint8)
@@ -122,12 +127,20 @@ class ClassifierServable:
         answer = await self._run(image)
         return Seen(answer.value, "", decoded, answer)
 
+    def require_readable(self, content: bytes) -> None:
+        """Refuse a picture that is larger than allowed, going by its header.
+
+        Raises:
+            PictureError: it is, or has none.
+        """
+        if len(content) > self.pictures.size:
+            raise PictureError(f"it has {len(content)} bytes; at most {self.pictures.size} are read")
+        picture_size(content, max_pixels=self.pictures.pixels)
+
     def _read(self, content: bytes) -> np.ndarray | str:
         """Return uint8 (h, w, c), or why it cannot be had."""
-        if len(content) > self.pictures.size:
-            return f"it has {len(content)} bytes; at most {self.pictures.size} are read"
         try:
-            picture_size(content, max_pixels=self.pictures.pixels)
+            self.require_readable(content)
             return self.classifier.preprocess.read(content)
         except PictureError as error:
             return error.reason

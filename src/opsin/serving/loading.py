@@ -69,7 +69,7 @@ def opener(settings: Settings, observer: Observer | None = None) -> Open:
             raise ModelError(f"Expected the answers that the model gave when it was written; {proof.detail}")
         limits = Limits(settings.batch, settings.delay, settings.queue)
         pictures = PictureLimits(settings.max_pixels, settings.max_bytes)
-        return ClassifierServable(classifier, limits, pictures, observer)
+        return ClassifierServable(classifier, limits, pictures, observer=observer, source=path)
 
     return open_model
 

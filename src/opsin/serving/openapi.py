@@ -187,11 +187,14 @@ def _of_model(where: str, parameters: list[dict], limits: str) -> dict[str, Any]
 
     classify = call("Name the classes of pictures. " + limits, _ANSWER, pictures, [_TOP])
     classify["post"]["responses"]["400"] = _response("No picture can be read, or the request is wrong", _ERROR)
+    chosen = [{"name": name, "in": "query", "schema": _TEXT} for name in ("class", "method")]
+    explain = call("Draw what in one picture speaks for a class (needs TensorFlow)", _ANY_OBJECT, pictures, chosen)
     return {
         # Of a label, TensorFlow Serving tells the states of all versions, whichever it is.
         **({} if "{label}" in where else {where: {"get": told}}),
         f"{where}/metadata": {"get": signatures},
         f"{where}:classify_image": classify,
+        f"{where}:explain_image": explain,
         f"{where}:predict": call("Run a signature (TensorFlow Serving)", _ANY_OBJECT, {"application/json": _PREDICT}),
         f"{where}:classify": call("Classify examples (TensorFlow Serving)", results, {"application/json": _EXAMPLES}),
         f"{where}:regress": call("Regress examples (TensorFlow Serving)", results, {"application/json": _EXAMPLES}),

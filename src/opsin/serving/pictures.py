@@ -7,11 +7,14 @@ from urllib.parse import parse_qs, unquote
 
 from starlette.requests import Request
 
+from opsin.errors import PictureError
 from opsin.serving.classifier_servable import ClassifierServable, Judged, Seen
+from opsin.serving.explaining import Explainer, read_job
 from opsin.serving.json_reading import parse_object
 from opsin.serving.json_tensors import from_base64, is_base64
-from opsin.serving.models import Models, using
+from opsin.serving.models import Model, Models, using
 from opsin.serving.multipart import read_form
+from opsin.serving.servable import Servable
 from opsin.serving.settings import Settings
 from opsin.serving.status import StatusError, invalid
 from opsin.serving.tf_rest import Target, read_number
@@ -132,6 +135,33 @@ def read_top(options: dict[str, Any], most: int) -> int:
     return min(given, most)
 
 
+async def explain_image(models: Models, target: Target, asked: Asked, explainer: Explainer) -> dict[str, Any]:
+    """Answer an `:explain_image` request.
+
+    Raises:
+        StatusError: it is not one picture, or it cannot be explained here.
+    """
+    model, version = models.find(target.name, target.number, target.label)
+    if len(asked.pictures) != 1:
+        raise invalid(f"Expected one picture to explain; received {len(asked.pictures)}.")
+    (sent,) = asked.pictures
+    with using(version) as servable:
+        _require_classifier(model, servable)
+        try:
+            if sent.error:
+                raise PictureError(sent.error)
+            servable.require_readable(sent.content)
+        except PictureError as error:
+            raise invalid(f"Expected a picture that can be read; the picture cannot be read: {error.reason}.") from None
+        found = await explainer.explain(read_job(servable.source, sent.content, asked.options))
+    return {"model": model.name, "version": version.number, **found}
+
+
+def _require_classifier(model: Model, servable: Servable) -> None:
+    if not isinstance(servable, ClassifierServable):
+        raise invalid(f"Expected a model of pictures; {model.name!r} is none.")
+
+
 class Told(NamedTuple):
     """An answer, and what it was made of, for the metrics."""
 
@@ -150,8 +180,7 @@ async def classify_images(models: Models, target: Target, asked: Asked) -> Told:
     start = time.perf_counter()
     model, version = models.find(target.name, target.number, target.label)
     with using(version) as servable:
-        if not isinstance(servable, ClassifierServable):
-            raise invalid(f"Expected a model of pictures; {model.name!r} is none.")
+        _require_classifier(model, servable)
         top = read_top(asked.options, len(servable.classifier.class_names))
         readable = [sent for sent in asked.pictures if not sent.error]
         seen = iter(await servable.see([sent.content for sent in readable]))

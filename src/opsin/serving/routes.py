@@ -11,10 +11,11 @@ from starlette.responses import Response
 from opsin.serving import open_inference, tf_rest
 from opsin.serving.answers import answer, drain, failure
 from opsin.serving.body import Bodies, Disconnected
+from opsin.serving.explaining import Explainer
 from opsin.serving.json_reading import parse_object
 from opsin.serving.metrics import Metrics
 from opsin.serving.models import Models
-from opsin.serving.pictures import Told, classify_images, read_picture_address, read_pictures
+from opsin.serving.pictures import Told, classify_images, explain_image, read_picture_address, read_pictures
 from opsin.serving.settings import Settings
 from opsin.serving.status import StatusError, invalid
 from opsin.serving.tf_rest import Target
@@ -36,6 +37,7 @@ class Routes:
         self.settings = settings
         self.metrics = metrics
         self.bodies = Bodies(settings)
+        self.explainer = Explainer()
         self.draining = False
 
     # The machine's own
@@ -114,9 +116,13 @@ class Routes:
 
     async def _pictures(self, request: Request, target: Target) -> Response:
         _note(request, target.verb, target.name)
+        if target.verb == "explain_image" and not self.settings.explain:
+            raise StatusError("UNIMPLEMENTED", "Explanations are switched off on this server.")
 
         async def call(body: bytes) -> Response:
             asked = read_pictures(request, body, self.settings)
+            if target.verb == "explain_image":
+                return answer(await explain_image(self.models, target, asked, self.explainer))
             told = await classify_images(self.models, target, asked)
             return self._told(request, target, told)
 
