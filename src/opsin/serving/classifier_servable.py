@@ -24,7 +24,7 @@ from opsin.serving.servable import CLASSIFY, DEFAULT_SIGNATURE, Signature, Tenso
 from opsin.serving.status import StatusError, invalid
 
 ENCODED = "image/encoded"
-_NICENESS = 10
+_NICENESS = 3
 
 
 class Judged(NamedTuple):
