@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import rich.text
@@ -12,7 +13,7 @@ import opsin
 from opsin.architectures import ARCHITECTURES
 from opsin.augmentation import AUGMENTATIONS
 from opsin.augmentation.policies import POLICIES, describe
-from opsin.cli.main import COMMANDS
+from opsin.cli.main import COMMANDS, GROUPS
 from opsin.errors import ExitCode
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,20 +55,30 @@ def module_map() -> str:
 def reference() -> str:
     """Return the reference of commands, exit codes, catalogues and public names."""
     parts = ["# Reference", "Written from the code by `tools/write_docs.py`; do not edit.", "## Commands"]
-    parts += [command_section(module) for module in COMMANDS]
+    parts += [
+        command_section(name_of(module), getattr(module, name_of(module)), module.EXAMPLES) for module in COMMANDS
+    ]
+    parts += [
+        command_section(f"{name_of(module)} {function.__name__}", function, module.EXAMPLES[function.__name__])
+        for module in GROUPS
+        for function in module.COMMANDS
+    ]
     parts += ["## Exit codes", *exit_codes(), "## Architectures", architectures()]
     parts += ["## Augmentation policies", policies(), "## Public names", public_names()]
     return "\n\n".join(parts) + "\n"
 
 
-def command_section(module: object) -> str:
+def name_of(module: object) -> str:
+    """Return what a module of commands is called on the command line."""
+    return module.__name__.rpartition(".")[2]
+
+
+def command_section(name: str, function: Callable[..., None], examples: Sequence[str]) -> str:
     """Return one command's purpose, examples and options."""
-    name = module.__name__.rpartition(".")[2]
-    function = getattr(module, name)
     rows = [row for parameter in inspect.signature(function).parameters.values() if (row := option_row(parameter))]
-    examples = "\n".join(module.EXAMPLES)
+    shown = "\n".join(examples)
     table = "\n".join(["| | default | |", "|---|---|---|", *rows])
-    return f"### opsin {name}\n\n{inspect.getdoc(function)}\n\n```\n{examples}\n```\n\n{table}"
+    return f"### opsin {name}\n\n{inspect.getdoc(function)}\n\n```\n{shown}\n```\n\n{table}"
 
 
 def option_row(parameter: inspect.Parameter) -> str | None:

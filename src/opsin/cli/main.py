@@ -5,6 +5,7 @@ import faulthandler
 import io
 import os
 import sys
+from collections.abc import Callable, Sequence
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,6 +17,7 @@ from opsin.cli import (
     check,
     compare,
     demo,
+    detect,
     embed,
     evaluate,
     explain,
@@ -47,6 +49,9 @@ COMMANDS = (
     archs,
     summary,
 )
+
+# Commands of commands: each module has COMMANDS, functions, and the EXAMPLES of each by its name.
+GROUPS = (detect,)
 
 DEBUG = "--debug"
 
@@ -89,11 +94,21 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in COMMANDS:
-    name = command.__name__.rpartition(".")[2]
+
+
+def _add(to: typer.Typer, function: Callable[..., None], examples: Sequence[str]) -> None:
     # Typer keeps line breaks of an epilog only where a line is empty.
-    examples = "\n\n".join(("[bold]Examples[/]", *command.EXAMPLES))
-    app.command(name, cls=_Command, epilog=examples)(getattr(command, name))
+    shown = "\n\n".join(("[bold]Examples[/]", *examples))
+    to.command(function.__name__, cls=_Command, epilog=shown)(function)
+
+
+for command in COMMANDS:
+    _add(app, getattr(command, command.__name__.rpartition(".")[2]), command.EXAMPLES)
+for group in GROUPS:
+    inner = typer.Typer(help=group.HELP, no_args_is_help=True, rich_markup_mode="rich")
+    for function in group.COMMANDS:
+        _add(inner, function, group.EXAMPLES[function.__name__])
+    app.add_typer(inner, name=group.__name__.rpartition(".")[2])
 
 
 def _print_version(wanted: bool) -> None:

@@ -72,4 +72,4 @@ def _flat(masks: np.ndarray) -> np.ndarray:
     masks = np.asarray(masks)
     if masks.ndim != 3:
         raise UsageError(f"Expected masks (n, h, w). Received the shape {masks.shape}. One mask is mask[None].")
-    return masks.reshape(len(masks), -1) != 0
+    return masks.reshape(len(masks), masks.shape[1] * masks.shape[2]) != 0

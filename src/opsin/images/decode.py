@@ -175,6 +175,16 @@ def picture_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, 
         return size[::-1] if _orientation(image) in _LYING else size
 
 
+def picture_orientation(source: Source) -> int:
+    """Return EXIF's orientation, 1 to 8, from the picture's header; 1, upright, where it says nothing.
+
+    Raises:
+        PictureError: the header cannot be read.
+    """
+    with open_header(source) as (_, image):
+        return _orientation(image)
+
+
 def read_content(path: str | os.PathLike) -> bytes:
     """Return the whole of a picture's file.
 

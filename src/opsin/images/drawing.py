@@ -151,7 +151,7 @@ def _enlarged(picture: Image.Image) -> Image.Image:
 def _write(sheet: Image.Image, label: str, place: tuple[int, int], width: int) -> None:
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default()
-    text = _drawable(label, font)[:width]
+    text = drawable(label, font)[:width]
     shown = text
     while shown and font.getlength(shown) > width:
         text = text[:-1]
@@ -159,7 +159,8 @@ def _write(sheet: Image.Image, label: str, place: tuple[int, int], width: int) -
     draw.text(place, shown, fill="black", font=font)
 
 
-def _drawable(label: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+def drawable(label: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    """Return a text as one line that a font can write without raising."""
     line = " ".join(label.split())
     if isinstance(font, ImageFont.FreeTypeFont):
         return line.encode("utf-8", "replace").decode("utf-8")
