@@ -310,7 +310,25 @@ def test_a_network_of_keras_applications_is_explained_as_it_is():
 
     network = open_network(model, Description(NAMES, "minus_one_one"))
 
-    assert network.place().name == "conv_pw_13_relu"
+    # What its last depthwise convolution reads: behind it, places are mixed with the padding.
+    assert network.place().name == "conv_pw_12_relu"
     picture = draw_picture(2, 90, 120)
     explanation = opsin.explain(network, picture, class_name="b")
     assert explanation.heat_map.shape == (90, 120)
+
+
+def separable(*, around: bool):
+    """A network that ends in a depthwise convolution, with or without a way around it."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", name="before")(inputs)
+    x = expanded = keras.layers.ReLU(name="expanded")(x)
+    x = keras.layers.ZeroPadding2D(1)(x)
+    x = keras.layers.DepthwiseConv2D(3, name="moved")(x)
+    x = keras.layers.Conv2D(4, 1, name="mixed")(x)
+    x = keras.layers.Add(name="sum")([x, expanded]) if around else x
+    return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize(("around", "found"), [(False, "expanded"), (True, "sum")])
+def test_of_depthwise_convolutions_the_last_is_only_left_out_if_nothing_leads_around_it(around, found):
+    assert open_network(separable(around=around), Description(NAMES, "none")).place().name == found

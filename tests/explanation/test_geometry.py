@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from opsin.explanation.geometry import onto_picture, peak_on_picture
+from opsin.explanation.geometry import onto_picture
 from opsin.images.preprocess import Preprocess
 
 
@@ -28,8 +28,6 @@ def test_what_is_found_at_a_place_is_shown_at_that_place(fit, size):
     rows, columns = np.nonzero(laid > 0.5 * laid.max())
     assert rows.mean() == pytest.approx(middle[0] - 0.5, abs=1.5)
     assert columns.mean() == pytest.approx(middle[1] - 0.5, abs=1.5)
-    peak = peak_on_picture(spot(recipe, picture), recipe, height, width)
-    np.testing.assert_allclose(peak, middle, atol=6)
 
 
 def test_there_is_no_evidence_in_what_is_cut_off():
@@ -40,6 +38,18 @@ def test_there_is_no_evidence_in_what_is_cut_off():
     assert (laid[:, 20:40] == 1).all()
     assert not laid[:, :20].any()
     assert not laid[:, 40:].any()
+
+
+def test_between_two_cells_the_curve_is_smooth_and_nothing_is_hotter_than_the_cells():
+    heat_map = np.array([[0.0, 0.9, 1.0, 0.0]], np.float32)
+
+    laid = onto_picture(heat_map, Preprocess(8, 8), 8, 80)[0]
+
+    # Two hot cells beside each other: the peak lies between their middles, at 30 and 50.
+    assert 40 < laid.argmax() < 50
+    assert laid.min() == 0
+    assert 0.99 < laid.max() <= 1
+    assert abs(np.diff(laid, 2)).max() < 0.02
 
 
 def test_what_lies_in_the_padding_is_left_out():

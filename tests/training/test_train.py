@@ -67,8 +67,19 @@ def test_the_classifier_opened_again_gives_the_same_report(finished, colors):
 
     again = evaluate(Classifier.open(finished.folder), test_part, split="test")
 
-    assert again.to_dict() == finished.report.to_dict()
-    assert json.loads((finished.folder / "report.json").read_text()) == finished.report.to_dict()
+    written = json.loads((finished.folder / "report.json").read_text())
+    assert written == json.loads(json.dumps(finished.report.to_dict()))
+    # What a training adds to its report, beyond the numbers.
+    evidence = {"advice", "slices"}
+    assert {**again.to_dict(), **{name: written[name] for name in evidence}} == written
+    assert "pictures" in written["advice"][0]["sentence"]
+
+
+def test_the_page_of_a_training_shows_what_the_network_sees(finished):
+    page = (finished.folder / "report.html").read_text("utf-8")
+
+    assert "How the network sees the pictures" in page
+    assert "What to do next" in page
 
 
 def test_the_twin_and_keras_agree(finished, colors):

@@ -52,33 +52,23 @@ def onto_picture(heat_map: np.ndarray, preprocess: Preprocess, height: int, widt
     )
     laid = np.zeros((height, width), np.float32)
     box = (x0 * across, y0 * down, x1 * across, y1 * down)
-    laid[top:bottom, left:right] = _resize(heat_map, bottom - top, right - left, box)
+    # Straight lines between cells would leave their diamonds, and each peak in the middle of one. A curve may overshoot
+    # what is in the cells; cut off there, it would have a plateau and no peak.
+    straight, curved = (
+        _resize(heat_map, bottom - top, right - left, box, filter)
+        for filter in (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
+    )
+    overshot = curved.max() / straight.max() if straight.max() > 0 else 1.0
+    laid[top:bottom, left:right] = np.maximum(curved, 0) / max(overshot, 1.0)
     return laid
 
 
-def peak_on_picture(heat_map: np.ndarray, preprocess: Preprocess, height: int, width: int) -> tuple[int, int]:
-    """Return where on the picture a heat map is highest: row and column of the middle of its highest cell, in pixels.
-
-    Args:
-        heat_map: float (h, w) over the network's whole input.
-        preprocess: the recipe that made the input.
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
-
-    >>> peak_on_picture(np.array([[0.0, 1.0], [0.0, 0.0]]), Preprocess(8, 8), 100, 200)
-    (25, 150)
-    """
-    row, column = np.unravel_index(heat_map.argmax(), heat_map.shape)
-    y, x = (row + 0.5) / heat_map.shape[0] * preprocess.height, (column + 0.5) / heat_map.shape[1] * preprocess.width
-    left, top, right, bottom = preprocess.kept(height, width)
-    x0, y0, x1, y1 = preprocess.place(height, width)
-    y, x = top + (y - y0) / (y1 - y0) * (bottom - top), left + (x - x0) / (x1 - x0) * (right - left)
-    # In the padding, the nearest point of the picture.
-    return int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))
-
-
 def _resize(
-    values: np.ndarray, height: int, width: int, box: tuple[float, float, float, float] | None = None
+    values: np.ndarray,
+    height: int,
+    width: int,
+    box: tuple[float, float, float, float] | None = None,
+    filter: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> np.ndarray:
     picture = Image.fromarray(np.asarray(values, np.float32))
-    return np.array(picture.resize((width, height), Image.Resampling.BILINEAR, box=box))
+    return np.array(picture.resize((width, height), filter, box=box))
