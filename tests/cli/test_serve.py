@@ -186,6 +186,8 @@ def test_a_model_that_cannot_be_used_ends_it(start, tmp_path):
         (["{run}", "{run}"], 2, "two models are called"),
         (["{run}", "--name", "a", "--name", "b"], 2, "at most a --name for each PATH, 1; received 2"),
         (["{run}", "--name", "a/b"], 2, "received 'a/b'"),
+        (["{run}", "--label", "stable=1"], 2, "as MODEL:LABEL=NUMBER; received 'stable=1'"),
+        (["{run}", "--label", "nope:stable=1"], 2, "Expected one of these as model of a --label: run. Received 'nope'"),
         (["{run}", "--batch", "0"], 2, "Expected --batch to be at least 1; received 0."),
         (["{run}", "--port", "99999"], 2, "Expected --port from 0 to 65535"),
         (["{run}", "--config", "none.toml"], 2, "Expected a TOML file; there is nothing at 'none.toml'"),

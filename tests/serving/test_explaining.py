@@ -1,7 +1,10 @@
 """`:explain_image`, whose work a process of its own does."""
 
+import asyncio
 import base64
 import io
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from PIL import Image
 import opsin
 from opsin.explanation.overlay import draw_sheet
 from opsin.serving.app import Server
-from opsin.serving.explaining import Explainer
+from opsin.serving.explaining import Explainer, Job
 
 from .conftest import running, settings
 from .test_pictures import jpeg
@@ -62,6 +65,25 @@ def test_a_process_that_falls_is_an_error_and_the_next_picture_starts_another(ti
     assert [(reply.status, reply.error) for reply in replies] == [
         (500, "The process that explains has ended. Try again.")
     ] * 2
+
+
+def dawdle(pipe):
+    while True:
+        job = pipe.recv()
+        time.sleep(0.4)
+        pipe.send({"label": job.class_name})
+
+
+def test_an_answer_that_nobody_waits_for_any_more_is_not_the_next_ones():
+    async def story():
+        explainer = Explainer(dawdle, lambda: True)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(explainer.explain(Job(Path(), b"", "m", "first")), 0.01)
+        found = await explainer.explain(Job(Path(), b"", "m", "second"))
+        explainer.close()
+        return found
+
+    assert asyncio.run(story()) == {"label": "second"}
 
 
 def test_without_tensorflow_it_says_what_is_missing(tiny_run):

@@ -120,6 +120,20 @@ def test_only_the_newest_versions_stay_loaded(watched, versions, tiny_run):
     assert (reply.status, reply.error) == (404, "Servable not found for request: Specific(shapes, 1)")
 
 
+def test_versions_with_a_label_stay_loaded_and_answer_to_it(versions, tiny_run):
+    for number in (2, 3, 4):
+        copy_version(tiny_run, versions, number)
+    labelled = settings(label=("shapes:stable=1", "shapes:canary=4"))
+    with running(Server.of_paths({"shapes": versions}, labelled)) as found:
+        found.wait_until(lambda: states(found) == dict.fromkeys((1, 3, 4), "AVAILABLE"))
+        said = [
+            found.post(f"/v1/models/shapes/labels/{label}:classify_image", jpeg(1), Content_Type="image/jpeg")
+            for label in ("stable", "canary")
+        ]
+
+    assert [reply.json["version"] for reply in said] == [1, 4]
+
+
 def break_golden(folder):
     path = folder / "golden" / "logits.json"
     document = json.loads(path.read_text())

@@ -43,6 +43,9 @@ def serve(
     max_pixels: int | None = typer.Option(None, help="Pixels a picture may have (default: 50000000)."),
     max_pictures: int | None = typer.Option(None, help="Pictures a request may have (default: 64)."),
     keep: int | None = typer.Option(None, help="Versions of a folder that stay loaded, the newest (default: 2)."),
+    label: list[str] = typer.Option(
+        None, metavar="MODEL:LABEL=NUMBER", help="Another name of a version, which stays loaded.", show_default=False
+    ),
     threshold: float | None = typer.Option(None, help="Call a picture unknown whose best class is less probable."),
     access_log: bool | None = typer.Option(
         None, "--access-log/--no-access-log", help="A line of JSON on stdout for each request (default: yes)."

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, request_response
 
+from opsin.catalog import choose
 from opsin.errors import ModelError, OpsinError, UsageError
 from opsin.serving import openapi
 from opsin.serving.answers import answer, failure
@@ -54,9 +55,11 @@ class Server:
         """Prepare a server for models by name; nothing is loaded before it starts.
 
         Raises:
-            UsageError: there is nothing at a path.
+            UsageError: there is nothing at a path, or a label is of no model.
         """
-        models = Models({name: Model(name) for name in paths})
+        for label in settings.label:
+            choose("model of a --label", label.partition(":")[0], paths)
+        models = Models({name: Model(name, labels=settings.labels_of(name)) for name in paths})
         metrics = Metrics(models)
         sources = [
             Source(models.by_name[name], path, opener(settings, metrics.of_model(name)), settings.keep)

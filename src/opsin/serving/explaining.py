@@ -23,6 +23,8 @@ from opsin.serving.status import StatusError, invalid
 
 _MOST_WAITING = 4
 _METHOD = "grad_cam"
+_SECONDS = 180
+"""What a picture may take before its process is given up."""
 
 
 class Job(NamedTuple):
@@ -64,23 +66,22 @@ class Explainer:
             raise StatusError("UNIMPLEMENTED", "Expected TensorFlow on the server: pip install 'opsin[train]'.")
         if self._waiting >= _MOST_WAITING:
             raise StatusError("RESOURCE_EXHAUSTED", "Others wait for explanations. Try again.", {"Retry-After": "5"})
+        # One that is given up is worked out all the same: its answer must not be taken for the next one's, and a
+        # process that has just loaded TensorFlow is worth keeping.
+        task = asyncio.ensure_future(self._ask(job))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
+
+    async def _ask(self, job: Job) -> dict[str, Any]:
         self._waiting += 1
         try:
             async with self._lock:
-                return await self._ask(job)
-        finally:
-            self._waiting -= 1
-
-    async def _ask(self, job: Job) -> dict[str, Any]:
-        try:
-            found = await asyncio.to_thread(self._send, job)
-        except asyncio.CancelledError:
-            # What is given up must not be the next one's answer.
-            self.close()
-            raise
+                found = await asyncio.to_thread(self._send, job)
         except (EOFError, OSError) as error:
             self.close()
             raise StatusError("INTERNAL", "The process that explains has ended. Try again.") from error
+        finally:
+            self._waiting -= 1
         if isinstance(found, str):
             raise invalid(found)
         return found
@@ -94,6 +95,8 @@ class Explainer:
             self._process.start()
             theirs.close()
         self._pipe.send(job)
+        if not self._pipe.poll(_SECONDS):
+            raise EOFError
         return self._pipe.recv()
 
     def close(self) -> None:

@@ -112,10 +112,12 @@ class Source:
             return
         there = await asyncio.to_thread(numbered, self.path)
         newest = sorted(there, reverse=True)
-        for number in newest[: self._keep]:
-            await self._consider(number, there[number])
+        named = {self.model.chosen, *self.model.labels.values()}
+        for number in newest:
+            if number in newest[: self._keep] or number in named:
+                await self._consider(number, there[number])
         available = [version.number for version in self.model.available()]
-        kept = {*available[: self._keep], self.model.chosen}
+        kept = {*available[: self._keep], *named}
         remaining = [number for number in available if number in there]
         for number in available:
             # The last one that answers stays, even if somebody deletes it.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ PREFIX = "OPSIN_SERVE_"
 """In front of a setting's name in the environment."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MIB = 2**20
+_LABEL = re.compile(r"([^:/=]+):([^:/=]+)=(\d{1,18})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Settings:
         max_connections: at a time.
         poll: seconds between two looks at a folder of versions.
         keep: how many versions of a folder stay loaded, the newest ones: the one before can be brought back at once.
+        label: other names of versions, `MODEL:LABEL=NUMBER` each; those versions stay loaded.
         threshold: call a picture unknown whose best class is less probable; None: what the model's card has for
             that, where it has it.
         access_log: whether each request is a line on stdout.
@@ -76,6 +79,7 @@ class Settings:
     max_connections: int = 512
     poll: float = 1.0
     keep: int = 2
+    label: tuple[str, ...] = ()
     threshold: float | None = None
     access_log: bool = True
     explain: bool = True
@@ -89,6 +93,9 @@ class Settings:
             raise UsageError(f"Expected --port from 0 to 65535; received {self.port}.")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise UsageError(f"Expected --threshold from 0 to 1; received {self.threshold}.")
+        for label in self.label:
+            if not _LABEL.fullmatch(label):
+                raise UsageError(f"Expected --label as MODEL:LABEL=NUMBER; received {label!r}.")
         for origin in self.allow_origin:
             if not origin.startswith(("http://", "https://")):
                 raise UsageError(f"Expected --allow-origin as https://app.example; received {origin!r}.")
@@ -101,6 +108,11 @@ class Settings:
             raise UsageError(
                 "Expected --api-key of at least 8 ASCII characters; received another. Choose a longer one."
             )
+
+    def labels_of(self, model: str) -> dict[str, int]:
+        """Return the labels of a model's versions."""
+        matches = [match for label in self.label if (match := _LABEL.fullmatch(label)) and match[1] == model]
+        return {match[2]: int(match[3]) for match in matches}
 
     @property
     def is_loopback(self) -> bool:
