@@ -21,11 +21,6 @@ from .test_pictures import jpeg
 ADDRESS = "/v1/models/shapes:explain_image"
 
 
-def fall(pipe):
-    pipe.recv()
-    raise SystemExit(1)
-
-
 @pytest.mark.slow
 def test_a_picture_is_explained_as_explain_does_it(flowers, tiny_run):
     reply = flowers.post(f"{ADDRESS}?class=discs", jpeg(1), Content_Type="image/jpeg")
@@ -58,7 +53,7 @@ def test_one_picture_is_explained_at_a_time(flowers):
 
 def test_a_process_that_falls_is_an_error_and_the_next_picture_starts_another(tiny_run):
     server = Server.of_paths({"shapes": tiny_run}, settings())
-    server.routes.explainer = Explainer(fall, lambda: True)
+    server.routes.explainer = Explainer(repr, lambda: True)  # A process that ends at once.
     with running(server) as found:
         replies = [found.post(ADDRESS, jpeg(1), Content_Type="image/jpeg") for _ in range(2)]
 
@@ -67,20 +62,25 @@ def test_a_process_that_falls_is_an_error_and_the_next_picture_starts_another(ti
     ] * 2
 
 
-def dawdle(pipe):
-    while True:
-        job = pipe.recv()
-        time.sleep(0.4)
-        pipe.send({"label": job.class_name})
+class Dawdling(Explainer):
+    """Answers late, as a process does; and never two at a time."""
+
+    working = False
+
+    def _send(self, job):
+        assert not self.working
+        self.working = True
+        time.sleep(0.3)
+        self.working = False
+        return {"label": job.class_name}
 
 
 def test_an_answer_that_nobody_waits_for_any_more_is_not_the_next_ones():
     async def story():
-        explainer = Explainer(dawdle, lambda: True)
+        explainer = Dawdling(is_installed=lambda: True)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(explainer.explain(Job(Path(), b"", "m", "first")), 0.01)
         found = await explainer.explain(Job(Path(), b"", "m", "second"))
-        explainer.close()
         return found
 
     assert asyncio.run(story()) == {"label": "second"}
