@@ -54,10 +54,11 @@ def take_boxes(boxes: np.ndarray, *, format: str) -> np.ndarray:
         raise UsageError(
             f"Expected boxes as an array (n, 4), {format}; received the shape {array.shape}. One box is [[...]]."
         )
-    good = np.isfinite(array)
-    good[:, 2:] &= array[:, 2:] >= (array[:, :2] if format in ("xyxy", "yxyx") else 0)
-    if not good.all():
-        raise DataError(_fault(array, ~good.all(axis=1), format))
+    # Column by column: over rows of four, NumPy takes ten times as long.
+    low = (array[:, 0], array[:, 1]) if format in ("xyxy", "yxyx") else (0, 0)
+    good = (array[:, 2] >= low[0]) & (array[:, 3] >= low[1])
+    if not (good.all() and np.isfinite(array).all()):
+        raise DataError(_fault(array, ~(good & np.isfinite(array).all(axis=1)), format))
     return array
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 
 from opsin.detection.neighbours import reaching_into, tiles
-from opsin.detection.overlap import Sides, overlap_blocks
+from opsin.detection.overlap import BLOCK, Sides, overlap_blocks
 from opsin.detection.suppression import Suppression, Survivors
 
-FIRST, MOST = 64, 512
+FIRST, MOST = 128, 512
 """How many boxes are decided on at once: few where a few are enough, more as it goes on."""
 
 
@@ -35,6 +35,11 @@ def greedy(boxes: np.ndarray, scores: np.ndarray, settings: Suppression) -> Surv
 def _overlapped(boxes: Sides, by: Sides, iou: float) -> np.ndarray:
     """Return bool (n,): which boxes one of some others overlaps by more."""
     found = np.zeros(len(boxes.area), bool)
+    if len(boxes.area) * len(by.area) <= BLOCK:
+        # So few are held against each other faster than sorted into tiles.
+        for rows, block in overlap_blocks(boxes, by) if len(by.area) else ():
+            found[rows] = (block > iou).any(axis=1)
+        return found
     for tile in tiles(boxes):
         near = boxes.take(tile)
         for rows, block in overlap_blocks(near, by.take(reaching_into(by, near))):

@@ -118,8 +118,7 @@ def suppress(
     found = corners(boxes, format=format)
     scores = _take_scores(scores, len(found))
     classes = _take_classes(class_indices, len(found))
-    order = _descending(scores, settings.score)
-    for head in _heads(order, settings):
+    for head in _heads(scores, settings):
         rows, kept, decayed = _by_class(head, found, scores, classes, settings)
         if len(rows) == settings.max_boxes:
             break
@@ -127,12 +126,14 @@ def suppress(
     return Kept(rows, from_corners(kept, format), decayed, known)
 
 
-def _heads(order: np.ndarray, settings: Suppression) -> Iterator[np.ndarray]:
-    """Yield the first of the rows, if they may be enough, and all rows."""
+def _heads(scores: np.ndarray, settings: Suppression) -> Iterator[np.ndarray]:
+    """Yield the rows with the best scores, from the best on, if they may be enough, and then all rows."""
+    above, most = scores > settings.score, HEAD * (settings.max_boxes or 0)
     # Only where no score changes, what the best boxes come to is what they would come to among all.
-    if settings.method == "greedy" and settings.max_boxes is not None and len(order) > HEAD * settings.max_boxes:
-        yield order[: HEAD * settings.max_boxes]
-    yield order
+    if settings.method == "greedy" and 0 < most < len(scores):
+        least = np.partition(scores, len(scores) - most)[len(scores) - most]
+        yield _descending(scores, np.flatnonzero(above & (scores >= least)))
+    yield _descending(scores, np.flatnonzero(above))
 
 
 def _by_class(
@@ -147,9 +148,8 @@ def _by_class(
     return rows[best], kept[best], decayed[best]
 
 
-def _descending(scores: np.ndarray, above: float) -> np.ndarray:
-    """Return the rows with scores above some other, from the highest to the lowest; of equal ones, the first first."""
-    rows = np.flatnonzero(scores > above)
+def _descending(scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return rows in the order of their scores, from the highest to the lowest; of equal ones, the first first."""
     if scores.dtype != np.float32 or len(scores) >= 1 << 31:
         return rows[np.argsort(-scores[rows], kind="stable")]
     # Score and row in one whole number: those are sorted five times as fast as anything is stably. The bits of a float
