@@ -80,8 +80,7 @@ def test_an_answer_that_nobody_waits_for_any_more_is_not_the_next_ones():
         explainer = Dawdling(is_installed=lambda: True)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(explainer.explain(Job(Path(), b"", "m", "first")), 0.01)
-        found = await explainer.explain(Job(Path(), b"", "m", "second"))
-        return found
+        return await explainer.explain(Job(Path(), b"", "m", "second"))
 
     assert asyncio.run(story()) == {"label": "second"}
 

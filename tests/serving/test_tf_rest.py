@@ -169,6 +169,7 @@ def test_a_body_packed_by_gzip_is_unpacked(small):
         ('{"instances": [1e]}', "Miss exponent in number."),
         ('{"instances": [1e400]}', "Number too big to be stored in double."),
         ('{"instances": [' + "9" * 5000 + "]}", "Number too big to be stored in double."),
+        ('{"instances": [' + "9" * 400 + "]}", "Number too big to be stored in double."),
         ("[1.0]", "JSON Value: [1.0] Is not object"),
         ("{}", "Missing 'inputs' or 'instances' key"),
         ('{"instances": [1], "inputs": [1]}', "expecting only one of 'inputs' or 'instances' keys to exist"),
@@ -310,6 +311,7 @@ def test_several_inputs_and_outputs_are_named(small):
     ("body", "text"),
     [
         ({"instances": [1.0]}, "instances is a plain list, but expecting list of objects"),
+        ({"instances": [{"b64": "aGVsbG8="}]}, "instances is a plain list, but expecting list of objects"),
         ({"inputs": [1.0]}, "inputs is a plain value/list, but expecting an object"),
         ({"inputs": {"a": [1.0]}}, "Missing named input: b in 'inputs' object."),
         ({"instances": [{"a": 1}]}, "keys must be equal to: a,b"),

@@ -77,8 +77,14 @@ def _finite(text: str) -> float:
     return value
 
 
+def _whole(text: str) -> int:
+    value = int(text)
+    float(value)  # Raises where it is too big for that.
+    return value
+
+
 _DECODER = json.JSONDecoder(object_pairs_hook=_first_wins)
-_STRICT = json.JSONDecoder(object_pairs_hook=_first_wins, parse_float=_finite)
+_STRICT = json.JSONDecoder(object_pairs_hook=_first_wins, parse_float=_finite, parse_int=_whole)
 
 
 def _decode(text: str, decoder: json.JSONDecoder) -> Any:

@@ -89,7 +89,7 @@ def _read_rows(document: dict, inputs: dict[str, TensorSpec], plain: bool) -> di
         raise invalid(f"JSON Value: {as_text(document)} Excepting '{INSTANCES}' to be an list/array")
     if not rows:
         raise invalid(f"JSON Value: {as_text(document)} No values in '{INSTANCES}' array")
-    if not isinstance(rows[0], dict) and len(inputs) > 1:
+    if not _is_named(rows[0]) and len(inputs) > 1:
         raise invalid(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
             "tensorinfo_map"
