@@ -46,6 +46,20 @@ def test_it_never_takes_a_name_that_is_taken(opsin, tiny_run, here):
     assert "is the picture" in refused.err
 
 
+def test_boxes_lie_around_what_is_hot_and_are_drawn(opsin, tiny_run, here):
+    plain = opsin("explain", tiny_run, "picture.png", "--json", "--out", "plain.png")
+    boxed = opsin("explain", tiny_run, "picture.png", "--json", "--out", "boxed.png", "--boxes")
+    said = opsin("explain", tiny_run, "picture.png", "--out", "again.png", "--boxes")
+
+    (row,) = json.loads(boxed.out)[0]["explanations"]
+    left, top, right, bottom = row["box_xyxy"]
+    assert 0 <= left < right <= 60
+    assert 0 <= top < bottom <= 40
+    assert f"box from {left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}" in said.out
+    assert "box_xyxy" not in plain.out
+    assert (here / "plain.png").read_bytes() != (here / "boxed.png").read_bytes()
+
+
 def test_several_classes_and_methods_stand_side_by_side(opsin, tiny_run, here):
     options = ("--class", "all", "--method", "grad_cam", "--method", "occlusion", "--out", "why.jpg", "--json")
 

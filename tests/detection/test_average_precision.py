@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from opsin.detection import matching
 from opsin.detection.average_precision import coco_measures, voc_average_precision
 
 NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
@@ -31,6 +32,14 @@ def test_the_twelve_numbers_are_those_of_pycocotools(seed, small_world, written)
     measures = coco_measures(*written(*small_world(seed)))
 
     assert values(measures) == pytest.approx(KNOWN[seed], abs=1e-12)
+
+
+def test_many_pairs_are_worked_on_in_parts(small_world, written, monkeypatch):
+    boxes = written(*small_world(3))
+
+    for at_once in (1, 7, 50):
+        monkeypatch.setattr(matching, "AT_ONCE", at_once)
+        assert values(coco_measures(*boxes)) == pytest.approx(KNOWN[3], abs=1e-12)
 
 
 def test_the_order_of_the_files_makes_no_difference_but_for_equal_scores(small_world, written):

@@ -50,7 +50,7 @@ def evaluate(
     score: float = typer.Option(0.25, help="Found boxes with at least this score are in the confusion matrix."),
     iou: float = typer.Option(
         0.5,
-        min=0.0,
+        min=0.01,
         max=1.0,
         help="From this overlap on a box is found, in the matrix, the curves and Pascal VOC's AP.",
     ),

@@ -15,6 +15,7 @@ EXAMPLES = (
     "opsin explain RUN cat.jpg --class cat --class dog --out why.png",
     "opsin explain RUN cat.jpg --method grad_cam --method occlusion",
     "opsin explain RUN cat.jpg --faithful --sanity",
+    "opsin explain RUN cat.jpg --method layer_cam --boxes --json",
     "opsin explain RUN cat.jpg --layer block_1_expand_relu --maps",
     "opsin explain RUN --filters --data photos/",
     "opsin explain RUN --channel 12 --data photos/",
@@ -48,6 +49,9 @@ def explain(
     sanity: bool = typer.Option(
         False, "--sanity", help="Also make the weights random from the top down: does the map change?"
     ),
+    boxes: bool = typer.Option(
+        False, "--boxes", help="Also draw a box around the largest hot area: what is 20 % of the highest value or more."
+    ),
     maps: bool = typer.Option(False, "--maps", help="Draw the maps of --layer on the picture instead."),
     filters: bool = typer.Option(
         False, "--filters", help="Draw the first layer's filters instead; with --data count dead and duplicated ones."
@@ -76,7 +80,8 @@ def explain(
     from opsin.cli.explaining import KerasFile, Wanted, explain_each, open_model
 
     inside = _inside(pictures, maps=maps, filters=filters, channel=channel, data=data)
-    wanted = Wanted(_methods(method), tuple(class_name or ()), layer, colors, faithful=faithful, sanity=sanity)
+    asked = {"faithful": faithful, "sanity": sanity, "boxes": boxes}
+    wanted = Wanted(_methods(method), tuple(class_name or ()), layer, colors, **asked)
     keras_file = KerasFile(classes, preprocess, fit, image_size, trust)
     if inside:
         from opsin.cli import insides

@@ -60,13 +60,14 @@ class Answer:
     file: Path | None = None
     error: str | None = None
     checks: Sequence[Check] = ()
+    boxes: bool = False
 
     def text(self) -> str:
         """Return it for the terminal."""
         if self.error is not None:
             return f"{one_line(self.picture)}  error: {one_line(self.error)}"
         best = ", ".join(f"{name} {share:.1%}" for name, share in self._top(3))
-        lines = [f"{one_line(self.picture)}: {best}", *map(_line, self.explanations)]
+        lines = [f"{one_line(self.picture)}: {best}", *(_line(one, self.boxes) for one in self.explanations)]
         lines += [f"  {check.name}: {_numbers(check)}{check.verdict}" for check in self.checks]
         return "\n".join([*lines, f"  drawn in {self.file}"])
 
@@ -78,7 +79,7 @@ class Answer:
         return {
             "picture": self.picture,
             "prediction": prediction,
-            "explanations": list(map(_row, self.explanations)),
+            "explanations": [_row(one, self.boxes) for one in self.explanations],
             "file": str(self.file),
             "checks": [{"of": one.name, "verdict": one.verdict, **one.numbers} for one in self.checks],
         }
@@ -99,6 +100,7 @@ class Wanted:
         colors: one of `opsin.explanation.COLORS`.
         faithful: whether deletion and insertion are measured, too.
         sanity: whether weights are made random, too.
+        boxes: whether the largest hot area gets a box.
     """
 
     methods: tuple[str, ...]
@@ -107,6 +109,7 @@ class Wanted:
     colors: str
     faithful: bool = False
     sanity: bool = False
+    boxes: bool = False
 
     def check(self, network: ImageNetwork) -> None:
         """Raise what is wrong with it before any picture is read."""
@@ -136,8 +139,9 @@ class Wanted:
             for one in explain_seen(network, seen, [(method, i) for i in indices], layer=self._layer(method))
         ]
         checks = [check for one in explanations for check in self._checks(network, seen, one)]
-        save_image(draw_sheet(explanations, colors=self.colors, below=[check.chart for check in checks]), file)
-        return Answer(picture, seen, network.class_names, explanations, file, checks=checks)
+        charts = [check.chart for check in checks]
+        save_image(draw_sheet(explanations, colors=self.colors, below=charts, boxes=self.boxes), file)
+        return Answer(picture, seen, network.class_names, explanations, file, checks=checks, boxes=self.boxes)
 
     def _checks(self, network: ImageNetwork, seen: Seen, one: Explanation) -> "Iterator[Check]":
         name = f"{one.class_name}, {TITLES[one.method]}"
@@ -245,9 +249,12 @@ def _free(folder: Path, stem: str, taken: Sequence[Path]) -> Path:
         number += 1
 
 
-def _line(one: Explanation) -> str:
+def _line(one: Explanation, boxes: bool) -> str:
     where = f", layer {one.layer}" if one.layer else ""
     found = "no evidence for this class" if one.peak <= 0 else f"peak {one.peak:.4g}"
+    box = one.box if boxes else None
+    if box is not None:
+        found += ", box from {:.0f}, {:.0f} to {:.0f}, {:.0f}".format(*box)
     return f"  {one.class_name} {one.probability:.1%}: {TITLES[one.method]}{where}, {found}"
 
 
@@ -261,11 +268,13 @@ def _numbers(check: Check) -> str:
     )
 
 
-def _row(one: Explanation) -> dict[str, Any]:
+def _row(one: Explanation, boxes: bool) -> dict[str, Any]:
+    box = one.box if boxes else None
     return {
         "class": one.class_name,
         "probability": round(one.probability, 6),
         "method": one.method,
         "layer": one.layer,
         "peak": one.peak,
+        **({"box_xyxy": None if box is None else box.tolist()} if boxes else {}),
     }

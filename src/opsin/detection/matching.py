@@ -7,6 +7,9 @@ import numpy as np
 
 from opsin.detection.annotations import FoundBoxes, TrueBoxes
 
+AT_ONCE = 1 << 20
+"""Pairs of a found and a true box that are worked on at once, and those of one box more."""
+
 _ALMOST = 1 - 1e-10
 """As in pycocotools: a threshold of 1 is reached by what differs in the last digits."""
 
@@ -107,17 +110,32 @@ class Pairs:
         keys, own = _keys(truth, found)[rows], _keys(truth, truth)
         order = np.argsort(own, kind="stable")
         first, last = (np.searchsorted(own[order], keys, side) for side in ("left", "right"))
-        counts = last - first
-        one = np.repeat(np.arange(len(rows)), counts)
-        before = np.cumsum(counts) - counts
-        other = order[np.arange(len(one)) - np.repeat(before - first, counts)]
-        iou = _iou(found.boxes[rows[one]], truth.boxes[other], truth.is_crowd[other])
-        enough = iou >= least
-        return cls(one[enough], other[enough], iou[enough])
+        ends = np.cumsum(last - first)
+        # Most pairs overlap too little: they are never all there at once.
+        cuts = np.searchsorted(ends, np.arange(AT_ONCE, ends[-1] if len(ends) else 0, AT_ONCE), "right")
+        parts = [_pairs(part, first, last, order) for part in np.split(np.arange(len(rows)), np.unique(cuts))]
+        kept = [_enough(one, other, truth, found.boxes[rows[one]], least) for one, other in parts]
+        return cls(*(np.concatenate(columns) for columns in zip(*kept, strict=True)))
 
     def take(self, rows: np.ndarray) -> "Pairs":
         """Return some of the pairs."""
         return Pairs(self.found[rows], self.true[rows], self.iou[rows])
+
+
+def _pairs(part: np.ndarray, first: np.ndarray, last: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each of some found boxes with each of the true ones from its first to its last in the order."""
+    counts = (last - first)[part]
+    one = np.repeat(part, counts)
+    before = np.cumsum(counts) - counts
+    return one, order[np.arange(len(one)) - np.repeat(before - first[part], counts)]
+
+
+def _enough(
+    one: np.ndarray, other: np.ndarray, truth: TrueBoxes, boxes: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    iou = _iou(boxes, truth.boxes[other], truth.is_crowd[other])
+    enough = iou >= least
+    return one[enough], other[enough], iou[enough]
 
 
 def overlapping_pairs(truth: TrueBoxes, found: FoundBoxes, least: float) -> Pairs:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from opsin.classifier import Source
+from opsin.detection.heat_boxes import box_of_heat
 from opsin.explanation import COLORS
 from opsin.explanation.geometry import onto_picture
 from opsin.explanation.heat_maps import heat_maps, place_for
@@ -52,6 +53,11 @@ class Explanation:
     probability: float
     picture: np.ndarray
     evidence: np.ndarray
+
+    @property
+    def box(self) -> np.ndarray | None:
+        """The box around the largest hot area, float64 (4,), xyxy, in the picture's pixels; None without evidence."""
+        return box_of_heat(self.heat_map)
 
     def save(self, path: str | Path, *, colors: str = COLORS[0]) -> None:
         """Draw the picture, and beside it the heat map over it with a legend.

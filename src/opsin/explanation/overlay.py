@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from opsin.catalog import choose, require
+from opsin.detection.drawing import COLORS as DRAWN_IN
+from opsin.detection.drawing import draw_boxes
 from opsin.explanation import COLORS
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ TITLES = {
 CAPPED = {"integrated_gradients": 99.0, "smooth_grad": 99.0}
 
 _INK, _SOFT, _PAPER = (28, 30, 34), (110, 114, 122), (255, 255, 255)
+_BOX_COLOR = DRAWN_IN.index((255, 255, 255))
 _MARGIN, _GAP = 28, 20
 _HEAD = 50
 _SIDE = {1: 520, 2: 420, 3: 360}
@@ -54,7 +57,11 @@ def overlay(picture: np.ndarray, heat_map: np.ndarray, *, colors: str = COLORS[0
 
 
 def draw_sheet(
-    explanations: "Sequence[Explanation]", *, colors: str = COLORS[0], below: Sequence[np.ndarray] = ()
+    explanations: "Sequence[Explanation]",
+    *,
+    colors: str = COLORS[0],
+    below: Sequence[np.ndarray] = (),
+    boxes: bool = False,
 ) -> np.ndarray:
     """Draw a picture, and beside it each explanation's heat map over it, with a legend.
 
@@ -62,6 +69,7 @@ def draw_sheet(
         explanations: of one picture, for several classes or by several methods.
         colors: one of `COLORS`.
         below: pictures to stand under it, charts say, uint8 (h, w, 3) each.
+        boxes: draw a box around the largest hot area, too.
 
     Returns:
         uint8 (H, W, 3), RGB, 0 to 255.
@@ -69,7 +77,7 @@ def draw_sheet(
     picture = explanations[0].picture
     side = _SIDE.get(len(explanations), _LEAST_SIDE)
     panels = [_Panel(_fitted(picture, side), "the picture", f"{picture.shape[1]} × {picture.shape[0]} pixels")]
-    panels += [_panel(one, side, colors) for one in explanations]
+    panels += [_panel(one, side, colors, boxes) for one in explanations]
     beside = [np.pad(one, ((0, _GAP), (_MARGIN, _MARGIN), (0, 0)), constant_values=255) for one in below]
     return _stacked([np.array(_laid_out(panels, colors)), *beside])
 
@@ -89,7 +97,7 @@ class _Panel:
         self.image, self.title, self.remark, self.notice = image, title, remark, notice
 
 
-def _panel(explanation: "Explanation", side: int, colors: str) -> _Panel:
+def _panel(explanation: "Explanation", side: int, colors: str, boxes: bool) -> _Panel:
     title = f"{explanation.class_name}  {explanation.probability:.1%}"
     remark = " · ".join(filter(None, (TITLES[explanation.method], explanation.layer)))
     picture = _fitted(explanation.picture, side)
@@ -98,7 +106,12 @@ def _panel(explanation: "Explanation", side: int, colors: str) -> _Panel:
         return _Panel(Image.fromarray(pale.astype(np.uint8)), title, remark, "no evidence for this class")
     heat = _shown(explanation, picture.size)
     remark += f" · peak {explanation.peak:.3g}"
-    return _Panel(Image.fromarray(overlay(np.array(picture), heat, colors=colors)), title, remark)
+    drawn = overlay(np.array(picture), heat, colors=colors)
+    box = explanation.box if boxes else None
+    if box is not None:
+        scale = np.tile(np.array(picture.size) / explanation.picture.shape[1::-1], 2)
+        drawn = draw_boxes(drawn, [box * scale], format="xyxy", class_indices=[_BOX_COLOR])
+    return _Panel(Image.fromarray(drawn), title, remark)
 
 
 def _shown(explanation: "Explanation", size: tuple[int, int]) -> np.ndarray:
