@@ -110,7 +110,10 @@ def test_no_predictions_are_zeros_and_a_note(opsin, files):
 
     assert answer.code == ExitCode.DONE
     assert json.loads(answer.out)["ap"] == 0
-    assert answer.err == "Note: Nothing was found: there is no prediction, and every measure is 0.\n"
+    assert (
+        answer.err
+        == "Note: Nothing was found: there is no prediction, and all that there is to find counts as missed.\n"
+    )
 
 
 def test_the_id_0_is_said_and_can_be_renumbered(opsin, files):
@@ -202,7 +205,7 @@ def test_a_picture_that_cannot_be_had_is_said_and_the_others_are_drawn(name, sai
 
     assert answer.code == ExitCode.UNUSABLE
     assert said in answer.err
-    assert "1 pictures drawn" in answer.err
+    assert "1 picture drawn" in answer.err
     assert [path.name for path in (files / "drawn").iterdir()] == ["2.jpg"]
 
 

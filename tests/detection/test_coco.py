@@ -62,11 +62,20 @@ def test_what_is_used_as_it_is_is_said(one_class):
     )
 
 
+def test_classes_of_one_name_are_told_apart_by_their_ids(small_world, written):
+    document, rows = small_world(1)
+    document["categories"][0]["name"] = "cat"
+
+    assert written(document, rows)[0].class_names == ("ox", "cat (2)", "bird", "cat (9)")
+
+
 def test_no_predictions_are_fine_and_said(one_class):
     _, found = one_class([(0, [0, 0, 5, 5])], [])
 
     assert len(found) == 0
-    assert found.notes == ("Nothing was found: there is no prediction, and every measure is 0.",)
+    assert found.notes == (
+        "Nothing was found: there is no prediction, and all that there is to find counts as missed.",
+    )
 
 
 def spoilt(document, place, value):

@@ -121,7 +121,8 @@ def draw(
                 failed += 1
                 print(f"{one_line(picture.file_name)}  error: {one_line(str(error))}", file=sys.stderr)
             advance(index + 1, len(chosen))
-    print(f"{len(chosen) - failed:,} pictures drawn to {one_line(str(out))}", file=sys.stderr)
+    drawn = len(chosen) - failed
+    print(f"{drawn:,} picture{'' if drawn == 1 else 's'} drawn to {one_line(str(out))}", file=sys.stderr)
     if failed:
         raise typer.Exit(ExitCode.UNUSABLE)
 

@@ -42,7 +42,7 @@ def read_coco(path: str | Path) -> TrueBoxes:
     found = TrueBoxes(
         tuple(_picture(images[i]) for i in order),
         tuple(category_ids[class_order].tolist()),
-        tuple(str(categories[i].get("name", categories[i]["id"])) for i in class_order),
+        _class_names([categories[i] for i in class_order]),
         _known(rows, "image_id", picture_ids[order], "annotations", path),
         _known(rows, "category_id", category_ids[class_order], "annotations", path),
         boxes,
@@ -143,6 +143,15 @@ def _picture(image: dict[str, Any]) -> BoxedPicture:
         int(image["id"]),
         str(image.get("file_name", "")),
         *(int(size) if isinstance(size, int | float) and size > 0 else None for size in sizes),
+    )
+
+
+def _class_names(categories: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return what classes are called; of those with one name, each with its id behind."""
+    names = [str(one.get("name", one["id"])) for one in categories]
+    ids = [one["id"] for one in categories]
+    return tuple(
+        name if names.count(name) == 1 else f"{name} ({number})" for name, number in zip(names, ids, strict=True)
     )
 
 
@@ -304,7 +313,7 @@ def _remarks(boxes: TrueBoxes | FoundBoxes, truth: TrueBoxes) -> list[str]:
     kind = "true" if is_true else "found"
     notes = [f"{n:,} {kind} box{'' if n == 1 else 'es'} {one if n == 1 else more}." for n, one, more in found if n]
     if not is_true and not len(boxes):
-        notes.append("Nothing was found: there is no prediction, and every measure is 0.")
+        notes.append("Nothing was found: there is no prediction, and all that there is to find counts as missed.")
     return notes
 
 
