@@ -92,6 +92,16 @@ def test_a_crowd_swallows_what_lies_in_it_and_need_not_be_found(one_class):
     assert without.ap50 == pytest.approx(0.25 * 51 / 101)
 
 
+def test_a_box_that_has_to_be_found_goes_before_a_crowd_that_overlaps_more(one_class):
+    truth = [(0, [0, 0, 20, 20]), (0, [0, 0, 40, 40])]
+    found = [(0, [1, 0, 20, 20], 0.9)]
+
+    measures = coco_measures(*one_class(truth, found, box_1={"iscrowd": 1}))
+
+    # IoU of 380/420 with the box, all of it in the crowd: found at the nine thresholds up to 0.9.
+    assert measures.ap == pytest.approx(0.9)
+
+
 def test_each_class_has_its_own_numbers(small_world, written):
     truth, found = small_world(3)
 

@@ -89,6 +89,15 @@ def test_negative_scores_zeros_and_minus_zero_are_ordered_as_numbers():
     assert suppress(boxes, scores.astype(float), format="xyxy").indices.tolist() == [3, 5, 1, 2, 0, 4]
 
 
+def test_a_limit_is_reached_beyond_a_crowd_of_the_best():
+    boxes = np.tile(np.array([[0, 0, 10, 10]], np.float32), (500, 1))
+    boxes[[300, 400]] += 50 * np.arange(1, 3, dtype=np.float32)[:, None]
+
+    kept = suppress(boxes, np.linspace(1, 0, 500, dtype=np.float32), Suppression(max_boxes=3), format="xyxy")
+
+    assert kept.indices.tolist() == [0, 300, 400]
+
+
 def test_classes_leave_each_other_alone_and_share_the_limit():
     boxes, scores = random_boxes(400, 5)
     classes = np.random.default_rng(5).integers(0, 4, 400)
