@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opsin.classifier import Classifier
+from opsin.deciding import unit
 from opsin.errors import PictureError
 from opsin.evaluation.evidence import Explained, Neighbour
 from opsin.evaluation.mistakes import mistaken_rows
@@ -83,7 +84,7 @@ def nearest(features: np.ndarray, known: Known, limit: int = NEIGHBOURS) -> list
         known: what the network learned from.
         limit: how many.
     """
-    similarities = _unit(features) @ _unit(known.features).T
+    similarities = unit(features) @ unit(known.features).T
     best = np.argsort(-similarities, axis=1, kind="stable")[:, :limit]
     return [
         tuple(Neighbour(known.paths[i], known.labels[i], float(similarity[i])) for i in row)
@@ -151,9 +152,3 @@ def _lay(heat: np.ndarray, preprocess: Preprocess, path: Path) -> np.ndarray:
 
 def _path(report: Report, row: int) -> Path:
     return (report.root or Path()) / report.paths[row]
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    vectors = vectors.astype(np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths == 0, 1, lengths)
