@@ -4,7 +4,9 @@ import dataclasses
 import json
 import shutil
 
+from opsin.cli.evaluate import LAYOUTS
 from opsin.errors import ExitCode
+from opsin.evaluation.feature_map import METHODS
 from opsin.model_folder import ModelCard
 
 
@@ -69,7 +71,8 @@ def test_all_that_is_asked_for_is_in_one_document(opsin, tiny_run, tiny_data, tm
     assert found["costs"]["matrix"][1] == [9, 0, 1]
     assert [(one["name"], one["wanted"]) for one in found["precisions"]] == [("discs", 0.9)]
     assert {"slices", "advice"} <= set(found)
-    assert "<html" in (tmp_path / "page.html").read_text("utf-8")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "How the network sees the pictures" in page
 
 
 def test_what_to_do_next_ends_the_report(opsin, tiny_run, tiny_data, tmp_path):
@@ -98,3 +101,13 @@ def test_one_picture_of_one_class_is_judged(opsin, tiny_run, tiny_data, tmp_path
     assert answer.code == ExitCode.GATE_FAILED
     assert "nothing to measure it on" in answer.out
     assert "All pictures are of one class, discs" in answer.out
+
+
+def test_another_way_to_lay_pictures_out_is_refused_before_anything_runs(opsin, tiny_run, tmp_path):
+    answer = opsin("evaluate", tiny_run, tmp_path / "nothing", "--map", "tsne")
+    assert (answer.code, answer.out) == (ExitCode.USAGE, "")
+    assert "pca, umap" in answer.err
+
+
+def test_the_command_knows_every_way_to_lay_pictures_out():
+    assert LAYOUTS == METHODS

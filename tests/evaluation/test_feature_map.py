@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from opsin.errors import UsageError
-from opsin.evaluation.feature_map import MOST, lay_out
+from opsin.evaluation.feature_map import MOST, lay_out, map_pictures
+from opsin.evaluation.report import Report
+from opsin.images.preprocess import Preprocess
+from opsin.runtimes.base import Outputs
 
 
 def test_two_kinds_of_pictures_lie_apart():
@@ -38,3 +42,44 @@ def test_where_there_is_nothing_to_lay_out_there_is_no_map(features):
 def test_another_method_is_refused():
     with pytest.raises(UsageError, match="tsne"):
         lay_out(np.eye(4), method="tsne")
+
+
+class Bright:
+    """A classifier that sees how bright a picture is, and how bright its left side."""
+
+    preprocess = Preprocess(4, 4)
+
+    def __init__(self, width=2):
+        self.width = width
+
+    def run(self, images):
+        images = np.asarray(images, np.float32)
+        features = np.stack([images.mean(axis=(1, 2, 3)) + 1, images[:, :, :2].mean(axis=(1, 2, 3))], axis=1)
+        return Outputs(np.zeros((len(images), 2), np.float32), features[:, : self.width])
+
+
+def report_of(folder, count):
+    for index in range(count):
+        pixels = np.full((4, 4, 3), 20 * index, np.uint8)
+        pixels[:, :2] = 255 if index % 2 else 0
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    paths = [f"{index}.png" for index in range(count)]
+    return Report.from_predictions([0, 1] * (count // 2), np.full((count, 2), 0.5), paths, ["a", "b"], root=folder)
+
+
+def test_a_report_s_pictures_are_read_and_laid_out_without_those_that_are_gone(tmp_path):
+    report = report_of(tmp_path, 8)
+    (tmp_path / "3.png").unlink()
+
+    found = map_pictures(report, Bright()).evidence.map
+
+    assert found.rows.tolist() == [0, 1, 2, 4, 5, 6, 7]
+    left_bright = found.rows % 2 == 1
+    assert found.points[left_bright, 0].max() < found.points[~left_bright, 0].min() or (
+        found.points[left_bright, 0].min() > found.points[~left_bright, 0].max()
+    )
+
+
+def test_an_export_which_gives_no_features_leaves_the_report_as_it_is(tmp_path):
+    report = report_of(tmp_path, 4)
+    assert map_pictures(report, Bright(width=0)) is report

@@ -27,6 +27,8 @@ EXAMPLES = (
 
 # What `choose_part` takes; a test holds them equal, since help must not wait for NumPy.
 PARTS = ("auto", "test", "val", "train", "all")
+# And of `lay_out`.
+LAYOUTS = ("pca", "umap")
 
 
 def evaluate(
@@ -63,6 +65,9 @@ def evaluate(
     html: Path | None = typer.Option(
         None, help="Also write the report as a page, with heat maps where TensorFlow is installed."
     ),
+    layout: str = typer.Option(
+        "pca", "--map", help="How the page lays the pictures out by similarity: pca; umap needs opsin\\[map]."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
     runtime: str | None = typer.Option(
         None, help=f"What runs the network, {', '.join(ENGINES)}; keras needs opsin\\[train]."
@@ -84,6 +89,7 @@ def evaluate(
     from opsin.evaluation.leaks import find_leaked
 
     choose("split", split, PARTS)
+    choose("map", layout, LAYOUTS)
     classifier = Classifier.open(model, runtime, flips=flips)
     gates = read_gates(least or [], most or [], classifier.class_names)
     wanted = read_wanted(precision, costs, classifier.class_names)
@@ -94,7 +100,7 @@ def evaluate(
     with progress_bar("evaluating") as advance:
         report = evaluate_classifier(classifier, part.dataset, split=part.name, progress=advance)
     leaked = part.dataset.subset(find_leaked(classifier, dataset, part.dataset)).names
-    asked = {"robustness": robustness, "heat_maps": html is not None}
+    asked = {"robustness": robustness, "pictured": None if html is None else layout}
     report = add_evidence(report, classifier, dataset, wanted, leaked=leaked, **asked)
     honest = _without_leaked(report, leaked)
     passages = check_gates(gates, honest or report)

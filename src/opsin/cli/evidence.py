@@ -53,11 +53,15 @@ def add_evidence(
     *,
     leaked: Sequence[str],
     robustness: bool,
-    heat_maps: bool,
+    pictured: str | None,
 ) -> "Report":
-    """Return the report with all that is asked for, with slices, and with advice; bars show what takes long."""
+    """Return the report with all that is asked for, with slices, and with advice; bars show what takes long.
+
+    Heat maps, and the pictures laid out by the method `pictured`, are for a page; None: there is none.
+    """
     from opsin.cli.bars import progress_bar
     from opsin.evaluation.evidence import WantedPrecision
+    from opsin.evaluation.feature_map import map_pictures
     from opsin.evaluation.gathering import gather_evidence
     from opsin.evaluation.robustness import measure_robustness
     from opsin.evaluation.selective import weigh
@@ -75,7 +79,9 @@ def add_evidence(
     if robustness:
         with progress_bar("spoiling pictures") as advance:
             report = report.with_evidence(robustness=measure_robustness(classifier, report, progress=advance))
-    if heat_maps:
+    if pictured is not None:
+        with progress_bar("laying out pictures") as advance:
+            report = map_pictures(report, classifier, method=pictured, progress=advance)
         report = _explained(report, classifier)
     with progress_bar("looking at pictures") as advance:
         return gather_evidence(report, classifier, dataset, leaked=tuple(leaked), progress=advance)

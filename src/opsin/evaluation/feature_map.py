@@ -1,9 +1,17 @@
 """Pictures laid out on a plane so that what the network sees as similar lies close."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 
 from opsin.catalog import choose, require
+from opsin.classifier import Classifier, run_ahead
+from opsin.errors import PictureError
 from opsin.evaluation.evidence import FeatureMap
+from opsin.evaluation.report import Report
+from opsin.images.reading import read_images
 
 METHODS = ("pca", "umap")
 
@@ -11,6 +19,42 @@ MOST = 2000
 """Points that can be told apart on a page; of more pictures, so many are drawn by lot."""
 
 _FEW = 3
+BATCH = 32
+
+Progress = Callable[[int, int], None]
+
+
+def map_pictures(
+    report: Report, classifier: Classifier, *, method: str = "pca", progress: Progress | None = None
+) -> Report:
+    """Return the report with its pictures, or `MOST` of them, laid out by what the network sees in them.
+
+    They are read and run once more. An export gives no features, and its report no map.
+
+    Args:
+        report: on pictures that are still there.
+        classifier: the one that was judged.
+        method: one of `METHODS`.
+        progress: is called with the number of pictures done and the number of all.
+
+    Raises:
+        UsageError: there is no such method.
+        MissingPackageError: umap-learn is not installed.
+    """
+    choose("method", method, METHODS)
+    rows = _drawn(report.metrics.n)
+    paths = [(report.root or Path()) / report.paths[row] for row in rows]
+    found, features, done = [], [], 0
+    decoded = read_images(paths, classifier.preprocess, background=True)
+    for batch, outputs in run_ahead(classifier.run, decoded, BATCH):
+        found += [rows[done + i] for i, image in enumerate(batch) if not isinstance(image, PictureError)]
+        done += len(batch)
+        if outputs is not None:
+            features.append(outputs.features)
+        if progress is not None:
+            progress(done, len(rows))
+    laid = lay_out(np.concatenate(features), method=method) if features else None
+    return report if laid is None else report.with_evidence(map=replace(laid, rows=np.array(found)[laid.rows]))
 
 
 def lay_out(features: np.ndarray, *, method: str = "pca", seed: int = 0) -> FeatureMap | None:
@@ -31,15 +75,17 @@ def lay_out(features: np.ndarray, *, method: str = "pca", seed: int = 0) -> Feat
         MissingPackageError: umap-learn or scikit-learn is not installed.
     """
     choose("method", method, METHODS)
-    rows = np.arange(len(features))
-    if len(rows) > MOST:
-        rows = np.sort(np.random.default_rng(seed).choice(len(features), MOST, replace=False))
+    rows = _drawn(len(features), seed)
     chosen = features[rows].astype(np.float32)
     # Directions tell what is similar, as in `opsin similar`.
     chosen = chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     if len(rows) < _FEW or chosen.shape[1] < 2 or np.ptp(chosen, axis=0).max() == 0:
         return None
     return FeatureMap(_project(chosen, method, seed), rows, method.upper())
+
+
+def _drawn(n: int, seed: int = 0) -> np.ndarray:
+    return np.arange(n) if n <= MOST else np.sort(np.random.default_rng(seed).choice(n, MOST, replace=False))
 
 
 def _project(vectors: np.ndarray, method: str, seed: int) -> np.ndarray:
