@@ -89,7 +89,7 @@ class ClassifierServable:
         # The first call of each shape is slow, and is not to be a client's.
         size = best_batch(self._judge, image, limit=limits.batch)
         self.batcher = Batcher(self._judge, Limits(size, limits.delay, limits.queue), observer)
-        self._readers = ThreadPoolExecutor(usable_cores(), "opsin-read", initializer=_give_way)
+        self._readers = ThreadPoolExecutor(usable_cores(), "opsin-serve-read", initializer=_give_way)
 
     def close(self) -> None:
         """End its threads when what waits has been answered."""
