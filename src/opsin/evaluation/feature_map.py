@@ -8,6 +8,7 @@ import numpy as np
 
 from opsin.catalog import choose, require
 from opsin.classifier import Classifier, run_ahead
+from opsin.deciding import unit
 from opsin.errors import PictureError
 from opsin.evaluation.evidence import FeatureMap
 from opsin.evaluation.report import Report
@@ -76,9 +77,8 @@ def lay_out(features: np.ndarray, *, method: str = "pca", seed: int = 0) -> Feat
     """
     choose("method", method, METHODS)
     rows = _drawn(len(features), seed)
-    chosen = features[rows].astype(np.float32)
     # Directions tell what is similar, as in `opsin similar`.
-    chosen = chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    chosen = unit(features[rows])
     if len(rows) < _FEW or chosen.shape[1] < 2 or np.ptp(chosen, axis=0).max() == 0:
         return None
     return FeatureMap(_project(chosen, method, seed), rows, method.upper())

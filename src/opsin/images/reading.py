@@ -19,6 +19,9 @@ from opsin.images.preprocess import Preprocess
 
 Reading = np.ndarray | PictureError
 
+NICENESS = 10
+"""A tenth of the weight of an ordinary thread: less would starve readers where other programs are busy."""
+
 
 def read_images(
     sources: Iterable[Source | Link | Image.Image | np.ndarray],
@@ -56,8 +59,8 @@ def read_images(
     def read_chunk(chunk: list[Source]) -> list[Reading]:
         return [_read_one(source, preprocess) for source in chunk if not stopped.is_set()]
 
-    give_way = _give_way if background else None
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="opsin-read", initializer=give_way)
+    begin = give_way if background else None
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="opsin-read", initializer=begin)
     pending: deque[Future[list[Reading]]] = deque()
     try:
         for chunk in chunks:
@@ -71,10 +74,16 @@ def read_images(
         pool.shutdown(cancel_futures=True)
 
 
-def _give_way() -> None:
-    # A network runs in step on all cores: a reader that holds one of them up holds up all.
+def give_way(niceness: int = NICENESS) -> None:
+    """Let other threads go before this one, where the system can tell them apart.
+
+    A network runs in step on all cores: a reader that holds one of them up holds up all.
+
+    Args:
+        niceness: how far this one stands back, from 0 to 19.
+    """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
 
 
 def usable_cores() -> int:
@@ -87,8 +96,6 @@ def usable_cores() -> int:
 
 
 _LARGEST_CHUNK = 16
-# A tenth of the weight of an ordinary thread: less would starve readers where other programs are busy.
-_NICENESS = 10
 
 
 def _chunks(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:

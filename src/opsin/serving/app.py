@@ -137,6 +137,7 @@ class Server:
         except Exception as error:
             log.exception("a model cannot be loaded")
             self.failure = ModelError(f"Expected a model that can be loaded; it fails: {error!r}. The log says where.")
+            self.routes.draining = True
             return
         log.info("ready: %s", ", ".join(self.models.by_name))
 

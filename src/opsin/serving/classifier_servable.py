@@ -1,9 +1,6 @@
 """A `Classifier` behind the signatures that its exported SavedModel has."""
 
 import asyncio
-import os
-import sys
-import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +14,7 @@ from opsin.classifier import Classifier
 from opsin.errors import ModelError, PictureError
 from opsin.exporters.serving_graph import reads_files
 from opsin.images.decode import picture_size
-from opsin.images.reading import usable_cores
+from opsin.images.reading import give_way, usable_cores
 from opsin.serving.batching import Answer, Batcher, Limits, Observer, best_batch
 from opsin.serving.examples import parse_column
 from opsin.serving.servable import CLASSIFY, DEFAULT_SIGNATURE, Signature, TensorSpec
@@ -89,7 +86,9 @@ class ClassifierServable:
         # The first call of each shape is slow, and is not to be a client's.
         size = best_batch(self._judge, image, limit=limits.batch)
         self.batcher = Batcher(self._judge, Limits(size, limits.delay, limits.queue), observer)
-        self._readers = ThreadPoolExecutor(usable_cores(), "opsin-serve-read", initializer=_give_way)
+        self._readers = ThreadPoolExecutor(
+            usable_cores(), "opsin-serve-read", initializer=give_way, initargs=(_NICENESS,)
+        )
 
     def close(self) -> None:
         """End its threads when what waits has been answered."""
@@ -185,12 +184,6 @@ async def _gather(waiting: list) -> list:
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _give_way() -> None:
-    # A network runs in step on all cores: a reader that holds one of them up holds up all.
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _signatures(classifier: Classifier) -> dict[str, Signature]:
