@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from opsin.data.fingerprints import groups_of
-from opsin.data.readers import NO_GROUP, Listing, read_csv, read_folder
-from opsin.data.splits import SPLITS, TEST, TRAIN, VAL, grouped_split, require_fractions, stratified_split
+from opsin.data.parts import Candidates, assign_parts
+from opsin.data.readers import Listing, read_csv, read_folder
+from opsin.data.splits import SPLITS, require_fractions
 from opsin.data.walk import Skipped
 from opsin.errors import DataError, UsageError
 
@@ -208,44 +208,9 @@ class ImageDataset:
         """
         require_fractions(val, test)
         require_learnable(self)
-        given = np.array(self.given_splits, dtype=object)
-        present = {part for part in SPLITS if (given == part).any()}
-        if present <= {TRAIN}:
-            return self._parts(self._draw(np.arange(len(self)), val, test, seed, together))
-        if present == {TRAIN, VAL, TEST}:
-            return self._parts(given, "The parts train, val and test are used as given.")
-        return self._complete(given, present, val, seed, together)
-
-    def _complete(
-        self, given: np.ndarray, present: set[str], val: float, seed: int, together: np.ndarray | None
-    ) -> "DatasetSplits":
-        if TRAIN not in present:
-            raise DataError(f"Expected a train split; the data has only {' and '.join(sorted(present))}.")
-        parts = given.copy()
-        note = f"Validation ({val:.0%}) is taken from train; test is held out for the report."
-        if TEST not in present:
-            parts[given == VAL] = TEST
-            note = f"The val part is held out for the report; validation ({val:.0%}) is taken from train."
-        rows = np.flatnonzero(given == TRAIN)
-        parts[rows] = self._draw(rows, val, 0.0, seed, together)
-        return self._parts(parts, note)
-
-    def _draw(
-        self, positions: np.ndarray, val: float, test: float, seed: int, together: np.ndarray | None
-    ) -> np.ndarray:
-        copies = np.arange(len(self)) if together is None else np.asarray(together)
-        groups = [self.groups[i] for i in positions]
-        labels, names = self.labels[positions], [self.names[i] for i in positions]
-        if any(group != NO_GROUP for group in groups):
-            # A picture without a group is a group of its own.
-            alone = [group or f"\0{name}" for group, name in zip(groups, names, strict=True)]
-            return grouped_split(labels, _joined(alone, copies[positions]), val=val, test=test, seed=seed)
-        parts = stratified_split(labels, names, val=val, test=test, seed=seed)
-        # Copies are few: they go where the first of them is.
-        _, first, which = np.unique(copies[positions], return_index=True, return_inverse=True)
-        return parts[first][which]
-
-    def _parts(self, parts: np.ndarray, note: str = "") -> "DatasetSplits":
+        alone = np.arange(len(self)) if together is None else np.asarray(together)
+        candidates = Candidates(self.names, self.labels, self.groups, self.given_splits, alone)
+        parts, note = assign_parts(candidates, val=val, test=test, seed=seed)
         return DatasetSplits(*(self.subset(parts == part) for part in SPLITS), note=note)
 
 
@@ -261,14 +226,6 @@ class DatasetSplits:
 
     def __iter__(self) -> Iterator[ImageDataset]:
         return iter((self.train, self.val, self.test))
-
-
-def _joined(groups: Sequence[str], copies: np.ndarray) -> list[str]:
-    """Return names of larger groups: where two groups have copies of one picture, they become one."""
-    names, numbers = np.unique(np.array(groups, dtype=object), return_inverse=True)
-    first_of = {}
-    pairs = [(first_of.setdefault(copy, number), number) for copy, number in zip(copies, numbers, strict=True)]
-    return [names[number] for number in groups_of(np.array(pairs), len(names))[numbers]]
 
 
 def require_learnable(dataset: ImageDataset) -> None:

@@ -107,7 +107,7 @@ def read_csv(file: str | Path, *, patient: bool = False) -> Listing:
     entries: dict[object, Entry] = {}
     skipped: list[Skipped] = []
     columns: tuple[str, ...] = ()
-    for line, row in _csv_rows(file):
+    for line, row in csv_rows(file, ("path", "label")):
         columns = columns or tuple(name for name in row if name and name not in _COLUMNS)
         entry = _csv_entry(file, line, row, columns)
         key = entry if patient else entry.path
@@ -223,15 +223,25 @@ def _nothing_found(root: Path, skipped: list[Skipped]) -> str:
     )
 
 
-def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def csv_rows(file: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the number and the cells by column of each line of a CSV.
+
+    Args:
+        file: the CSV.
+        needed: the columns that it must have, two or more.
+
+    Raises:
+        DataError: it cannot be read, lacks a column, or a line has another number of cells.
+    """
     try:
         with file.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.DictReader(handle, strict=True)
             columns = reader.fieldnames or []
-            missing = [name for name in ("path", "label") if name not in columns]
+            missing = [name for name in needed if name not in columns]
             if missing:
                 raise DataError(
-                    f"Expected the columns path and label in {str(file)!r}; missing: {' and '.join(missing)}. "
+                    f"Expected the columns {', '.join(needed[:-1])} and {needed[-1]} in {str(file)!r}; "
+                    f"missing: {', '.join(missing[:-1])}{' and ' if missing[1:] else ''}{missing[-1]}. "
                     f"Its first line has: {', '.join(columns) or 'nothing'}."
                 )
             for row in reader:
@@ -251,17 +261,30 @@ def _csv_entry(file: Path, line: int, row: dict[str, str], columns: tuple[str, .
     path, label = row["path"] or "", (row["label"] or "").strip()
     if not path or not label:
         raise DataError(f"Expected a path and a label in line {line} of {str(file)!r}; received {path!r}, {label!r}.")
+    # Few values stand in many lines: each is kept once.
+    more = tuple(sys.intern((row[column] or "").strip()) for column in columns)
+    return Entry(csv_name(file, path), label, csv_split(file, line, row), (row.get("group") or "").strip(), more)
+
+
+def csv_split(file: Path, line: int, row: dict[str, str]) -> str | None:
+    """Return the part that a line of a CSV names; None if it names none.
+
+    Raises:
+        DataError: it is no part's name.
+    """
     split = (row.get("split") or "").strip().lower() or None
     if split is not None and split not in SPLIT_NAMES:
         raise DataError(
             f"Expected train, val or test as the split in line {line} of {str(file)!r}; received {split!r}."
         )
+    return SPLIT_NAMES.get(split)
+
+
+def csv_name(file: Path, path: str) -> str:
+    """Return the name of a file that a CSV gives the path of: relative to the CSV's folder if it lies below that."""
     absolute = os.path.normpath(file.parent / path)
     relative = os.path.relpath(absolute, file.parent)
-    name = Path(absolute if Path(relative).parts[:1] == ("..",) else relative)
-    # Few values stand in many lines: each is kept once.
-    more = tuple(sys.intern((row[column] or "").strip()) for column in columns)
-    return Entry(name.as_posix(), label, SPLIT_NAMES.get(split), (row.get("group") or "").strip(), more)
+    return Path(absolute if Path(relative).parts[:1] == ("..",) else relative).as_posix()
 
 
 def _two_of_one(file: Path, line: int, known: Entry, entry: Entry) -> str:
