@@ -306,6 +306,20 @@ def take_opened(
         return _stand_up(image, covered, background)
 
 
+def load_stored(name: str, image: Image.Image) -> int:
+    """Decode what `open_header` has opened in the mode that it is stored in, and leave it as it lies.
+
+    Returns:
+        EXIF's orientation, 1 to 8, that is still to be applied.
+
+    Raises:
+        PictureError: its content is damaged or cut off.
+    """
+    with _saying_why(name, MAX_PIXELS):
+        image.load()
+    return _orientation(image)
+
+
 def _stand_up(image: Image.Image, covered: tuple[float, float] | None, background: Colour) -> Picture:
     image.load()
     width, height = covered or image.size
