@@ -19,6 +19,7 @@ _PUBLIC = {
     "Preprocess": "opsin.images.preprocess",
     "Report": "opsin.evaluation.report",
     "RunFolder": "opsin.training.run_folder",
+    "SegmentationDataset": "opsin.segmentation.dataset",
     "TrainConfig": "opsin.training.config",
     "TrainingRun": "opsin.training.train",
     "benchmark": "opsin.evaluation.benchmark",

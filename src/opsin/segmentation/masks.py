@@ -20,7 +20,7 @@ MANY_STRANGERS = 8
 
 _SCALE = 257
 """What 8 bits are multiplied by to fill 16: 255 becomes 65535."""
-_PIXELS_AT_ONCE = 1 << 20
+_COLORS_AT_ONCE = 1 << 12
 
 
 class StoredMask(NamedTuple):
@@ -209,11 +209,17 @@ def _by_value(values: np.ndarray, table: ClassTable, format: str) -> ReadMask:
     lookup = np.zeros(len(counts), dtype=np.uint8)
     if len(strangers):
         gap = np.diff(np.sort(known)).min() if len(known) > 1 else 0
-        if gap < LEAST_GAP or (format != "JPEG" and len(strangers) < MANY_STRANGERS):
+        apart = np.abs(strangers[:, None] - known)
+        if gap < LEAST_GAP or not _is_blurred(apart.min(axis=1), len(strangers), format):
             raise PictureError(_strange_values(strangers, counts, table))
-        lookup[strangers] = index[np.abs(strangers[:, None] - known).argmin(axis=1)]
+        lookup[strangers] = index[apart.argmin(axis=1)]
     lookup[known] = index
     return ReadMask(lookup[values], int(counts[strangers].sum()))
+
+
+def _is_blurred(apart: np.ndarray, strangers: int, format: str) -> bool:
+    """Tell values that compression or smoothing has made of the classes' own, which are many or near, from others."""
+    return format == "JPEG" or strangers >= MANY_STRANGERS or bool((apart < LEAST_GAP // 2).all())
 
 
 def _strange_values(strangers: np.ndarray, counts: np.ndarray, table: ClassTable) -> str:
@@ -247,22 +253,29 @@ def _matched(colors: np.ndarray, table: ClassTable, format: str) -> ReadMask:
     strange, found = _look_up(colors, table)
     if not strange.any():
         return ReadMask(found, 0)
-    known = _known_colors(table)
-    others = np.unique(packed(colors[strange]))
-    apart = np.abs(known[:, None] - known).max(axis=2)[~np.eye(len(known), dtype=bool)]
-    if len(known) < 2 or apart.min() < LEAST_GAP or (format != "JPEG" and len(others) < MANY_STRANGERS):
+    known, index = _known_colors(table), _indices(table)
+    others, which = np.unique(packed(colors[strange]), return_inverse=True)
+    nearest, apart = _nearest(others, known)
+    between = np.abs(known[:, None] - known).max(axis=2)[~np.eye(len(known), dtype=bool)]
+    if between.min(initial=255) < LEAST_GAP or len(known) < 2 or not _is_blurred(apart, len(others), format):
         shown = ", ".join(f"#{color:06x}" for color in others[:5]) + (" and others" if len(others) > 5 else "")
         raise PictureError(
             f"{int(strange.sum()):,} of its pixels have the colour {shown}, which is neither a class's nor ignored"
         )
-    index = _indices(table)
-    places = np.flatnonzero(strange)
-    flat, pixels = found.reshape(-1), colors.reshape(-1, 3)
-    for start in range(0, len(places), _PIXELS_AT_ONCE // len(known)):
-        some = places[start : start + _PIXELS_AT_ONCE // len(known)]
-        apart = ((pixels[some, None].astype(np.int32) - known) ** 2).sum(axis=2)
-        flat[some] = index[apart.argmin(axis=1)]
-    return ReadMask(found, len(places))
+    found[strange] = index[nearest][which]
+    return ReadMask(found, int(strange.sum()))
+
+
+def _nearest(colors: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for colours as numbers (m,), which of the known ones (j, 3) is nearest, and how far in any channel."""
+    nearest, apart = np.zeros(len(colors), dtype=np.intp), np.zeros(len(colors), dtype=np.int32)
+    for start in range(0, len(colors), _COLORS_AT_ONCE):
+        part = slice(start, start + _COLORS_AT_ONCE)
+        rgb = np.stack([colors[part] >> 16, colors[part] >> 8 & 255, colors[part] & 255], axis=1)
+        differences = np.abs(rgb[:, None] - known)
+        nearest[part] = (differences**2).sum(axis=2).argmin(axis=1)
+        apart[part] = differences.max(axis=2).min(axis=1)
+    return nearest, apart
 
 
 def _look_up(colors: np.ndarray, table: ClassTable) -> tuple[np.ndarray, np.ndarray]:
