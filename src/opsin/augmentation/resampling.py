@@ -56,7 +56,7 @@ def take_pixels(
     [3, 2, 1, 2, 3, 2, 1]
     """
     height, width = image.shape[:2]
-    inside = _reflected if fill == "reflect" else _clipped
+    inside = FOLDS[fill]
     taken = image.take(inside(rows, height), axis=0).take(inside(columns, width), axis=1)
     if fill == "constant":
         taken[(rows < 0) | (rows >= height)] = fill_value
@@ -73,6 +73,10 @@ def _reflected(positions: np.ndarray, size: int) -> np.ndarray:
     period = max(2 * size - 2, 1)
     folded = positions % period
     return np.minimum(folded, period - folded)
+
+
+# What brings positions beyond a side back onto it; where `"constant"` puts a value, any will do.
+FOLDS = {"reflect": _reflected, "nearest": _clipped, "constant": _clipped}
 
 
 def _looked_at(along_x: float, along_y: float, offset: float, height: int, width: int) -> np.ndarray:
