@@ -8,10 +8,10 @@ another key.
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import PIL
@@ -22,7 +22,7 @@ from opsin.data.dataset import ImageDataset
 from opsin.data.walk import Skipped
 from opsin.errors import DataError, PictureError, SavingError
 from opsin.images.preprocess import Preprocess
-from opsin.images.reading import read_images
+from opsin.images.reading import Reading, read_images
 
 FORMAT = 1
 IN_MEMORY_BYTES = 2 * 2**30
@@ -130,7 +130,7 @@ def decode_datasets(
     for listing in {id(d.listing): d.listing for d in datasets}.values():
         members = [d for d in datasets if d.listing is listing]
         union = ImageDataset(listing, np.unique(np.concatenate([d.rows for d in members])))
-        pixels, errors = _obtain(union, preprocess, cache, progress, say)
+        pixels, errors = obtain(_decoding(union, preprocess), cache, progress, say)
         for member in members:
             stored[id(member)] = _view(member, union, pixels, errors)
     return [stored[id(d)] for d in datasets]
@@ -140,7 +140,7 @@ def find_decoded(dataset: ImageDataset, preprocess: Preprocess, cache: Cache) ->
     """Return the pictures if an earlier run has decoded the data set they are a part of; never decode."""
     whole = ImageDataset(dataset.listing)
     for union in (whole, dataset):
-        opened = _open(_file(cache, union, preprocess)) if cache.enabled else None
+        opened = open_decoded(_decoding(union, preprocess).file(cache)) if cache.enabled else None
         if opened is not None:
             return _view(dataset, union, *opened)
     return None
@@ -162,49 +162,62 @@ def _view(dataset: ImageDataset, union: ImageDataset, pixels: Pixels, errors: di
     return StoredImages(dataset.subset(readable), pixels, rows[readable], unreadable)
 
 
-def _obtain(
-    dataset: ImageDataset, preprocess: Preprocess, cache: Cache, progress: Progress | None, say: Callable[[str], None]
+@dataclass(frozen=True)
+class Decoding:
+    """Arrays to be decoded and kept, one a row.
+
+    Args:
+        what: what messages call them, in the plural: `"decoded pictures"`.
+        name: of the file with their bytes.
+        shape: of all of them, (n, h, w, c) or (n, h, w).
+        key: a hash that says which these are.
+        read: gives each row's array, or its `PictureError`, in order.
+        again: gives `Pixels` that keep nothing, for what has no room.
+    """
+
+    what: str
+    name: str
+    shape: tuple[int, ...]
+    key: str
+    read: Callable[[], Iterator[Reading]]
+    again: Callable[[], Pixels]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all arrays."""
+        return int(np.prod(self.shape))
+
+    def file(self, cache: Cache) -> ArrayFile:
+        """Return the entry of the cache that they are kept in."""
+        return ArrayFile(cache.folder / self.key, self.name, self.shape, "uint8", self.what)
+
+
+def obtain(
+    decoding: Decoding, cache: Cache, progress: Progress | None, say: Callable[[str], None]
 ) -> tuple[Pixels, dict[int, str]]:
-    size = len(dataset) * int(np.prod(preprocess.shape))
-    if cache.enabled and size:
-        file = _file(cache, dataset, preprocess)
-        opened = _open(file, say)
-        if opened is None and _may_build(cache, size, say):
-            opened = _build_and_open(file, dataset, preprocess, progress, say)
+    """Decode arrays, or find them decoded: in the cache, else in memory, else whenever they are asked for.
+
+    Returns:
+        The arrays, 0 where one cannot be read; and the reasons, by row.
+    """
+    if cache.enabled and decoding.size:
+        opened = open_decoded(decoding.file(cache), say)
+        if opened is None and _may_build(cache, decoding, say):
+            opened = _build_and_open(decoding, cache, progress, say)
         if opened is not None:
             return opened
-    if size <= IN_MEMORY_BYTES:
-        images = np.empty((len(dataset), *preprocess.shape), dtype=np.uint8)
-        return ArrayPixels(images), _decode_into(images, dataset, preprocess, progress)
-    say(f"The decoded pictures ({size / 2**30:.1f} GiB) are kept nowhere: they are decoded again in every epoch.")
-    return DecodedAgain(dataset.paths, preprocess, _key(dataset, preprocess)), _decode_into(
-        None, dataset, preprocess, progress
-    )
+    if decoding.size <= IN_MEMORY_BYTES:
+        images = np.empty(decoding.shape, dtype=np.uint8)
+        return ArrayPixels(images), _decode_into(images, decoding, progress)
+    room = f"{decoding.size / 2**30:.1f} GiB"
+    say(f"The {decoding.what} ({room}) are kept nowhere: they are decoded again in every epoch.")
+    return decoding.again(), _decode_into(None, decoding, progress)
 
 
-def _may_build(cache: Cache, size: int, say: Callable[[str], None]) -> bool:
-    if make_room(cache, size):
-        return True
-    say(explain_no_room(cache, size, "decoded pictures"))
-    return False
-
-
-def _build_and_open(
-    file: ArrayFile,
-    dataset: ImageDataset,
-    preprocess: Preprocess,
-    progress: Progress | None,
-    say: Callable[[str], None],
+def open_decoded(
+    file: ArrayFile, say: Callable[[str], None] = lambda line: None
 ) -> tuple[Pixels, dict[int, str]] | None:
-    try:
-        file.write(lambda images: {"errors": _decode_into(images, dataset, preprocess, progress)})
-    except SavingError as error:
-        say(f"The decoded pictures cannot be kept. {error}")
-        return None
-    return _open(file, say)
-
-
-def _open(file: ArrayFile, say: Callable[[str], None] = lambda line: None) -> tuple[Pixels, dict[int, str]] | None:
+    """Return what `obtain` has kept; None if there is nothing."""
     opened = file.open(say)
     if opened is None:
         return None
@@ -212,14 +225,10 @@ def _open(file: ArrayFile, say: Callable[[str], None] = lambda line: None) -> tu
     return ArrayPixels(images), {int(row): str(reason) for row, reason in index["errors"].items()}
 
 
-def _file(cache: Cache, dataset: ImageDataset, preprocess: Preprocess) -> ArrayFile:
-    folder = cache.folder / _key(dataset, preprocess)
-    return ArrayFile(folder, PIXELS, (len(dataset), *preprocess.shape), "uint8", "decoded pictures")
-
-
-def _key(dataset: ImageDataset, preprocess: Preprocess) -> str:
-    digest = hashlib.sha256(json.dumps([FORMAT, PIL.__version__, preprocess.to_dict()]).encode())
-    for path in dataset.paths:
+def files_key(recipe: Sequence[Any], paths: Sequence[str]) -> str:
+    """Return a hash of a recipe, fit for JSON, and of each file's path, size, inode and times."""
+    digest = hashlib.sha256(json.dumps([FORMAT, PIL.__version__, *recipe]).encode())
+    for path in paths:
         try:
             stat = Path(path).stat()
         except OSError:
@@ -230,12 +239,41 @@ def _key(dataset: ImageDataset, preprocess: Preprocess) -> str:
     return digest.hexdigest()[:32]
 
 
-def _decode_into(
-    images: np.ndarray | None, dataset: ImageDataset, preprocess: Preprocess, progress: Progress | None
-) -> dict[int, str]:
-    """Decode every picture; return the reasons of those that cannot be read, by row."""
+def _decoding(dataset: ImageDataset, preprocess: Preprocess) -> Decoding:
+    key = files_key([preprocess.to_dict()], dataset.paths)
+    return Decoding(
+        "decoded pictures",
+        PIXELS,
+        (len(dataset), *preprocess.shape),
+        key,
+        lambda: read_images(dataset.paths, preprocess),
+        lambda: DecodedAgain(dataset.paths, preprocess, key),
+    )
+
+
+def _may_build(cache: Cache, decoding: Decoding, say: Callable[[str], None]) -> bool:
+    if make_room(cache, decoding.size):
+        return True
+    say(explain_no_room(cache, decoding.size, decoding.what))
+    return False
+
+
+def _build_and_open(
+    decoding: Decoding, cache: Cache, progress: Progress | None, say: Callable[[str], None]
+) -> tuple[Pixels, dict[int, str]] | None:
+    file = decoding.file(cache)
+    try:
+        file.write(lambda images: {"errors": _decode_into(images, decoding, progress)})
+    except SavingError as error:
+        say(f"The {decoding.what} cannot be kept. {error}")
+        return None
+    return open_decoded(file, say)
+
+
+def _decode_into(images: np.ndarray | None, decoding: Decoding, progress: Progress | None) -> dict[int, str]:
+    """Decode every row; return the reasons of those that cannot be read."""
     errors: dict[int, str] = {}
-    for row, image in enumerate(read_images(dataset.paths, preprocess)):
+    for row, image in enumerate(decoding.read()):
         if isinstance(image, PictureError):
             errors[row] = image.reason
         elif images is not None:
@@ -243,5 +281,5 @@ def _decode_into(
         if images is not None and row in errors:
             images[row] = 0
         if progress is not None:
-            progress(row + 1, len(dataset))
+            progress(row + 1, decoding.shape[0])
     return errors

@@ -38,7 +38,7 @@ def read_images(
     Args:
         sources: paths, contents, Pillow images or arrays, as `Preprocess.read` takes them, without end if need be.
             They are drawn in the caller's own thread.
-        preprocess: the recipe.
+        preprocess: the recipe, or anything else that can `read` what the sources are.
         threads: how many read at once; None: as many as there are cores this process may use.
         window: how many pictures are read ahead at most. 1 answers each source before the next is drawn.
         background: let this process's other threads go first (on Linux), where they work on what has been read.

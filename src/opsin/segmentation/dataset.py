@@ -9,7 +9,6 @@ import numpy as np
 
 from opsin.data.dataset import DatasetSplits, ImageDataset, file_size
 from opsin.data.parts import Candidates, assign_parts
-from opsin.data.readers import Entry, Listing
 from opsin.data.splits import SPLITS, require_fractions
 from opsin.data.walk import Skipped
 from opsin.errors import DataError
@@ -167,8 +166,7 @@ the path.
     @functools.cached_property
     def pictures(self) -> ImageDataset:
         """The pictures alone, as a data set of one class: for what looks at pictures only."""
-        entries = (Entry(pair.image, "picture", pair.split, pair.group) for pair in self.listing.pairs)
-        return ImageDataset(Listing(self.root, tuple(entries), ("picture",), self.skipped), self.rows)
+        return ImageDataset(self.listing.pictures, self.rows)
 
     @functools.cached_property
     def fingerprint(self) -> str:

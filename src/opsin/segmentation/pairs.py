@@ -1,11 +1,12 @@
 """Reading which pictures and masks belong together, from folders or a CSV, with an account of every file."""
 
+import functools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from opsin.data.readers import NO_GROUP, SPLIT_NAMES, csv_name, csv_rows, csv_split
+from opsin.data.readers import NO_GROUP, SPLIT_NAMES, Entry, Listing, csv_name, csv_rows, csv_split
 from opsin.data.walk import Skipped, Walk, children, exists, is_file, is_folder, is_hidden, natural_order
 from opsin.errors import DataError, UsageError
 
@@ -29,6 +30,12 @@ class PairListing:
     root: Path
     pairs: tuple[Pair, ...]
     skipped: tuple[Skipped, ...]
+
+    @functools.cached_property
+    def pictures(self) -> Listing:
+        """The pictures alone, as those of one class."""
+        entries = (Entry(pair.image, "picture", pair.split, pair.group) for pair in self.pairs)
+        return Listing(self.root, tuple(entries), ("picture",), self.skipped)
 
 
 def read_pair_folder(folder: str | Path, *, patient: bool = False) -> PairListing:
