@@ -30,10 +30,10 @@ def done(what):
     global begun
     print(f"{time.perf_counter() - begun:.3f} {what}", flush=True)
     begun = time.perf_counter()
-import tensorflow; done("TensorFlow's own start")
+from opsin.cli.keras_alone import import_keras
+import_keras("explaining"); done("TensorFlow's own start, and Keras's")
 from opsin.explanation.opening import open_network
-from opsin.explanation.explain import explain_seen, look
-import keras; done("import of Keras and Opsin")
+from opsin.explanation.explain import explain_seen, look; done("import of Opsin")
 network = open_network(sys.argv[1]); done("opening the model: inspection, Keras, first runs")
 seen = look(network, sys.argv[2]); done("reading and predicting the picture")
 (explanation,) = explain_seen(network, seen, [("grad_cam", seen.best)]); done("Grad-CAM")

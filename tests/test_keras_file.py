@@ -119,6 +119,20 @@ def test_a_network_of_many_kinds_of_layers_and_operations_opens(tmp_path):
     np.testing.assert_array_equal(opened.run(images).logits, np.asarray(source(images, training=False)))
 
 
+def test_a_network_is_built_once(saved, monkeypatch):
+    built = []
+    build = keras.saving.deserialize_keras_object
+    monkeypatch.setattr(keras.saving, "load_model", None)
+    monkeypatch.setattr(
+        keras.saving, "deserialize_keras_object", lambda *a, **k: built.append(build(*a, **k)) or built[0]
+    )
+
+    opened = load_keras(saved).network
+
+    assert len(built) == 1
+    assert built[0].layers[-1] in opened.layers
+
+
 def test_a_packed_file_opens(saved):
     assert load_keras(pack(saved, parts_of(saved), zipfile.ZIP_DEFLATED)).input_shape == (4, 4, 3)
 

@@ -1,12 +1,15 @@
 """`opsin explain` from the outside."""
 
 import json
+import sys
+from importlib.util import find_spec
 
 import keras
 import pytest
 from PIL import Image
 
 from opsin.cli import explain as command
+from opsin.cli import keras_alone
 from opsin.cli.explaining import ALL, TOP
 from opsin.images.drawing import draw_picture, save_image
 
@@ -177,3 +180,27 @@ def test_an_engine_without_gradients_is_refused_with_the_way_out(opsin, tiny_run
 
 def test_the_words_for_several_classes_are_those_of_the_help():
     assert (command.ALL, command.TOP) == (ALL, TOP)
+
+
+def test_keras_is_imported_as_if_what_it_makes_offers_for_were_not_installed(monkeypatch):
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    monkeypatch.setitem(sys.modules, "pydot", json)
+    during = {}
+
+    def require(package, purpose):
+        during.update({name: sys.modules[name] for name in ("sklearn", "pydot")})
+
+    monkeypatch.setattr(keras_alone, "require", require)
+    keras_alone.import_keras("a test")
+
+    # What is there already stays.
+    assert during == {"sklearn": None, "pydot": json}
+    assert find_spec("sklearn") is not None
+    assert sys.modules["pydot"] is json
+
+
+def test_what_is_wrong_with_the_command_is_said_before_keras_starts(opsin, tiny_run, here, monkeypatch):
+    monkeypatch.setattr(command, "import_keras", None)
+
+    assert "none. Name them after the model" in opsin("explain", tiny_run).err
+    assert "grad_cam" in opsin("explain", tiny_run, "picture.png", "--method", "grad").err

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from opsin.cli.export import RANGES
+from opsin.cli.keras_alone import import_keras
 from opsin.errors import ExitCode, UsageError
 from opsin.explanation import COLORS, EXPLAINERS
 
@@ -77,11 +78,13 @@ def explain(
 
     A picture that cannot be read is an error of its own: the rest go on, and the exit code is 3.
     """
+    inside = _inside(pictures, maps=maps, filters=filters, channel=channel, data=data)
+    methods = _methods(method)
+    import_keras("explaining a network")
     from opsin.cli.explaining import KerasFile, Wanted, explain_each, open_model
 
-    inside = _inside(pictures, maps=maps, filters=filters, channel=channel, data=data)
     asked = {"faithful": faithful, "sanity": sanity, "boxes": boxes}
-    wanted = Wanted(_methods(method), tuple(class_name or ()), layer, colors, **asked)
+    wanted = Wanted(methods, tuple(class_name or ()), layer, colors, **asked)
     keras_file = KerasFile(classes, preprocess, fit, image_size, trust)
     if inside:
         from opsin.cli import insides

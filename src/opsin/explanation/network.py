@@ -60,10 +60,10 @@ class ImageNetwork:
                 )
         self._require_classes()
 
-    @functools.cached_property
+    @property
     def places(self) -> list[Place]:
         """Its layers, in the order in which they are done."""
-        return list_places(self.model, self._scaled(np.zeros((1, *self.preprocess.shape), np.float32)))
+        return self._first_run[0]
 
     def place(self, name: str | None = None) -> Place:
         """Return a layer by its name; None: the last one that gives maps, before pooling or flattening.
@@ -102,10 +102,9 @@ class ImageNetwork:
         Returns:
             float32 (N, k) or (N, 1).
         """
-        tf = require("tensorflow", "explaining a network")
         with wrapped_calls(self._ending[1]), wrapped_calls(wrappers or {}):
             output = self.model(self._scaled(images), training=False)
-        return tf.cast(tf.reshape(output, (tf.shape(output)[0], -1)), tf.float32)
+        return _as_logits(output)
 
     def scores(self, logits: "tf.Tensor", class_indices: Any) -> "tf.Tensor":
         """Return the score of one class for each picture, (N,): its logit.
@@ -133,6 +132,14 @@ class ImageNetwork:
         return images if self.scale is None else self.scale(images)
 
     @functools.cached_property
+    def _first_run(self) -> "tuple[list[Place], tf.Tensor]":
+        """The layers, and what the network makes of noise as it is."""
+        return list_places(self.model, self._scaled(self._noise()))
+
+    def _noise(self) -> np.ndarray:
+        return np.random.default_rng(0).uniform(0, 255, (2, *self.preprocess.shape)).astype(np.float32)
+
+    @functools.cached_property
     def _ending(self) -> "tuple[str | None, dict[keras.Operation, Wrapper]]":
         """What makes probabilities of the logits, and the wrapper that leaves it out."""
         import keras
@@ -147,8 +154,8 @@ class ImageNetwork:
         return None, {}
 
     def _require_classes(self) -> None:
-        sample = np.random.default_rng(0).uniform(0, 255, (2, *self.preprocess.shape)).astype(np.float32)
-        logits = self.logits(sample).numpy()
+        # A network that ends in logits has given them already.
+        logits = (self.logits(self._noise()) if self._ending[1] else _as_logits(self._first_run[1])).numpy()
         expected = 2 if logits.shape[1] == 1 else logits.shape[1]
         if len(self.class_names) != expected:
             raise UsageError(f"Expected {expected} class names for this network; received {len(self.class_names)}.")
@@ -157,6 +164,12 @@ class ImageNetwork:
                 "Expected a network whose logits can be reached: it ends in a softmax that is no Keras layer. Save it "
                 "with keras.layers.Softmax, or without what comes after its logits."
             )
+
+
+def _as_logits(output: "tf.Tensor") -> "tf.Tensor":
+    """Return a network's output as float32 (N, k), or (N, 1)."""
+    tf = require("tensorflow", "explaining a network")
+    return tf.cast(tf.reshape(output, (tf.shape(output)[0], -1)), tf.float32)
 
 
 def _activation(operation: "keras.Operation") -> str | None:

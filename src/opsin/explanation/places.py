@@ -42,12 +42,15 @@ class Place:
         return len(self.shape) == 3 and self.shape[0] * self.shape[1] > 1
 
 
-def list_places(model: "keras.Model", images: Any) -> list[Place]:
+def list_places(model: "keras.Model", images: Any) -> tuple[list[Place], Any]:
     """Run a network once and list its layers in the order in which they gave what they gave.
 
     Args:
         model: any Keras model of one input.
         images: what it takes.
+
+    Returns:
+        The layers, and what the network gave.
     """
     names: dict[keras.Operation, str] = {}
     for name, operation in operations_of(model):
@@ -65,12 +68,12 @@ def list_places(model: "keras.Model", images: Any) -> list[Place]:
         return wrapper
 
     with wrapped_calls({operation: note(operation) for operation in names}):
-        model(images, training=False)
+        answer = model(images, training=False)
     # What only passes a tensor on, or holds the layer that made it, comes after that layer.
     maker: dict[int, int] = {}
     for number, (_, output) in enumerate(calls.values()):
         maker.setdefault(id(output), number)
-    return [
+    places = [
         Place(
             names[operation],
             operation,
@@ -79,6 +82,7 @@ def list_places(model: "keras.Model", images: Any) -> list[Place]:
         )
         for operation, (inputs, output) in calls.items()
     ]
+    return places, answer
 
 
 def _tensors(values: Sequence[Any]) -> list[Any]:

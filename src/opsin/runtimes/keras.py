@@ -1,6 +1,8 @@
 """Keras itself, on any of its backends: runs `model.keras` where there is no twin."""
 
 import math
+import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +10,7 @@ import numpy as np
 
 from opsin.catalog import require
 from opsin.errors import ModelError
-from opsin.keras_file import require_affordable, require_harmless
+from opsin.keras_file import WEIGHTS, require_affordable, require_harmless
 from opsin.model_folder import ModelCard, read_proved
 from opsin.names import KERAS
 from opsin.runtimes.base import Outputs, as_input
@@ -76,11 +78,13 @@ def load_network(path: str | Path, *, trust: bool = False) -> "keras.Model":
     """
     keras = require("keras", "running a .keras file")
     _check_kind(Path(path), trust)
-    if not trust:
-        config = require_harmless(path, registered=frozenset(keras.saving.get_custom_objects()))
-        require_affordable(path, _count_parameters(path, config))
+    config = None if trust else require_harmless(path, registered=frozenset(keras.saving.get_custom_objects()))
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=not trust)
+        if config is None:
+            return keras.saving.load_model(path, compile=False, safe_mode=False)
+        return _with_weights(path, _build(path, config))
+    except ModelError:
+        raise
     # What Keras raises on a damaged file is not said anywhere.
     except Exception as error:
         raise _not_opened(path, error) from error
@@ -105,22 +109,30 @@ def _check_kind(path: Path, trust: bool) -> None:
     )
 
 
-def _count_parameters(path: str | Path, config: dict[str, Any]) -> int:
-    """Return how many numbers a network's weights have; none of them is allocated."""
+def _build(path: str | Path, config: dict[str, Any]) -> "keras.Model":
+    """Build the network of a config, once: none of its weights is allocated before it is known how many there are."""
     keras = require("keras", "running a .keras file")
     from keras.src.backend.common import global_state
+    from keras.src.saving.serialization_lib import ObjectSharingScope
 
-    # Keras would allocate at its next opportunity what was built here.
     waiting = global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True)
     before = len(waiting)
-    try:
-        with keras.StatelessScope(initialize_variables=False):
+    with keras.StatelessScope(), ObjectSharingScope():
+        try:
             network = keras.saving.deserialize_keras_object(_uncompiled(config), safe_mode=True)
-            return sum(math.prod(variable.shape) for variable in network.variables)
-    except Exception as error:
-        raise _not_opened(path, error) from error
-    finally:
-        del waiting[before:]
+            require_affordable(path, sum(math.prod(variable.shape) for variable in network.variables))
+        except Exception:
+            # Whatever waits at the scope's end is allocated there.
+            del waiting[before:]
+            raise
+    return network
+
+
+def _with_weights(path: str | Path, network: "keras.Model") -> "keras.Model":
+    # From within the zip Keras would read them many times slower.
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
+        network.load_weights(archive.extract(WEIGHTS, folder))
+    return network
 
 
 def _uncompiled(config: Any) -> Any:
