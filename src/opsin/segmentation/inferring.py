@@ -14,6 +14,8 @@ from opsin.segmentation.masks import LEAST_GAP, MANY_STRANGERS
 MOST_UNNAMED = 64
 """More different values or colours than this are no classes, unless somebody says so."""
 
+_LEAST_COLOR_GAP = 2 * LEAST_GAP
+"""JPEG keeps colours less well than brightness."""
 _LEAST_SHARE = 0.005
 """In blurred masks, a value of fewer pixels than this share is no class."""
 _NEAR_ENOUGH = 0.9
@@ -47,7 +49,8 @@ def infer_classes(facts: Sequence[MaskFacts], wanted: Wanted | None = None) -> I
     - Each number that occurs is a class: of palettes the index, of grey masks the level, in ascending order.
     - Where a mask is in colours, each colour that occurs in any mask is a class, in the order of #rrggbb.
     - 255 (in 16-bit masks 65535) is ignored where the other numbers are indices: where two of them follow each other.
-    - Where JPEG compression or smoothing has left many values, the frequent ones, at least 32 apart, are classes.
+    - Where JPEG compression or smoothing has left many values, the frequent ones that are at least 32 apart (of colours
+      64) are classes.
 
     Args:
         facts: of every mask; those that cannot be read are passed over.
@@ -158,11 +161,11 @@ def _color_peaks(colors: np.ndarray, counts: np.ndarray) -> np.ndarray:
     for place in np.argsort(-counts, kind="stable"):
         if counts[place] < _LEAST_SHARE * counts.sum():
             break
-        if all(np.abs(rgb[place] - rgb[peak]).max() >= LEAST_GAP for peak in peaks):
+        if all(np.abs(rgb[place] - rgb[peak]).max() >= _LEAST_COLOR_GAP for peak in peaks):
             peaks.append(int(place))
     near = np.zeros(len(colors), dtype=bool)
     for peak in peaks:
-        near |= np.abs(rgb - rgb[peak]).max(axis=1) < LEAST_GAP
+        near |= np.abs(rgb - rgb[peak]).max(axis=1) < _LEAST_COLOR_GAP
     if len(peaks) < 2 or _share(counts, near) < _NEAR_ENOUGH:
         raise DataError(
             f"Expected masks, a colour for each class; these hold {len(colors):,} colours, as photographs do. "
