@@ -15,6 +15,20 @@ from opsin.names import CARD, CHECKPOINT, EXPORTS, KERAS, MODEL
 
 FORMAT = 1
 
+CLASSIFICATION, SEGMENTATION = "classification", "segmentation"
+"""What a model is for: a class for each picture, or one for each pixel."""
+
+_OTHER_TASK = {
+    CLASSIFICATION: (
+        "Expected a model that segments, giving a class to every pixel; the one in {folder!r} classifies whole "
+        "pictures. Use opsin predict, evaluate, export and serve with it."
+    ),
+    SEGMENTATION: (
+        "Expected a model that classifies whole pictures; the one in {folder!r} segments: it gives a class to every "
+        "pixel. Use opsin segment predict, segment evaluate and segment export with it."
+    ),
+}
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -87,6 +101,8 @@ class ModelCard:
         provenance: where the model comes from: versions, architecture, data fingerprint, seed.
         files: sha256 of each file of the folder, by its path in the folder.
         artefact: of an export, which network it is; None of a model folder.
+        segmentation: of a model that gives a class to every pixel: its class table and its recipe, fit for JSON; None
+            of one that classifies pictures.
     """
 
     class_names: tuple[str, ...]
@@ -96,12 +112,18 @@ class ModelCard:
     provenance: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     artefact: Artefact | None = None
+    segmentation: dict[str, Any] | None = None
 
     def __post_init__(self):
         if len(set(self.class_names)) != len(self.class_names):
             raise UsageError(f"Expected each class name once; received {self.class_names}.")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise UsageError(f"Expected a temperature above 0; received {self.temperature}.")
+
+    @property
+    def task(self) -> str:
+        """What the model is for: `CLASSIFICATION` or `SEGMENTATION`."""
+        return CLASSIFICATION if self.segmentation is None else SEGMENTATION
 
     @property
     def sha256(self) -> str:
@@ -124,15 +146,29 @@ class ModelCard:
             "provenance": self.provenance,
             "files": self.files,
         }
+        if self.segmentation is not None:
+            document |= {"task": SEGMENTATION, "segmentation": self.segmentation}
         return document if self.artefact is None else {**document, "artefact": dataclasses.asdict(self.artefact)}
 
     @classmethod
-    def read(cls, folder: Path) -> "ModelCard":
+    def read(cls, folder: Path, *, task: str | None = CLASSIFICATION) -> "ModelCard":
         """Read `opsin.json` from the folder.
 
+        Args:
+            folder: the model folder.
+            task: what the model must be for; None: whatever it is.
+
         Raises:
-            ModelError: it is missing, damaged, altered, or of a format that this version does not know.
+            ModelError: it is missing, damaged, altered, of a format that this version does not know, or of a model for
+                another task.
         """
+        card = cls._read(folder)
+        if task not in (None, card.task):
+            raise ModelError(_OTHER_TASK[card.task].format(folder=str(folder)))
+        return card
+
+    @classmethod
+    def _read(cls, folder: Path) -> "ModelCard":
         path = folder / CARD
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
@@ -151,6 +187,7 @@ class ModelCard:
                 provenance=document["provenance"],
                 files=dict(document["files"]),
                 artefact=Artefact.from_dict(document["artefact"]) if document.get("artefact") else None,
+                segmentation=document.get("segmentation"),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
             raise ModelError(

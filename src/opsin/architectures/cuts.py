@@ -72,6 +72,11 @@ def part_after(network: keras.Model, tensor: keras.KerasTensor) -> keras.Model:
     return keras.Model(tensor, network.outputs[0], name=f"{network.name}_upper")
 
 
+def lone_tensors(end: keras.KerasTensor) -> list[keras.KerasTensor]:
+    """Return the tensors that alone lead from what comes before them to `end`, in order."""
+    return [crossing.tensor for crossing in _crossings(_in_order(end), end)]
+
+
 def fingerprint(part: keras.Model) -> str:
     """Return a hash of what a network computes: operations, how they are wired, weights; layers' names do not count."""
     digest = hashlib.sha256()

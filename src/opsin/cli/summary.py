@@ -61,7 +61,7 @@ def _read(path: Path) -> "Summary":
     from opsin.names import LAYERS
 
     folder = find_model_folder(path)
-    return Summary.from_dict(json.loads(read_proved(folder, LAYERS, ModelCard.read(folder))))
+    return Summary.from_dict(json.loads(read_proved(folder, LAYERS, ModelCard.read(folder, task=None))))
 
 
 def _build(name: str, image_size: int | None, classes: int) -> "Summary":

@@ -3,8 +3,9 @@
 Each catalogue names the code of its choices as `"module:function"`.
 """
 
-# (NetworkPlan) -> keras.Model that gives logits (N, h, w, k).
-NETWORKS: dict[str, str] = {}
-
-# Names of losses, and what they are computed by.
-LOSSES: dict[str, str] = {}
+# (Pixels of a batch) -> float32 (N,), the loss of each picture. The networks are in `networks.NETWORKS`.
+LOSSES: dict[str, str] = {
+    "ce": "opsin.segmentation.losses:cross_entropy",
+    "dice": "opsin.segmentation.losses:dice",
+    "focal": "opsin.segmentation.losses:focal",
+}

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import keras
 
 from opsin.architectures import build_network
-from opsin.architectures.pretrained_entries import PRETRAINED
+from opsin.architectures.cuts import lone_tensors
 from opsin.segmentation.decoding import Sides, pad_to_fit
 from opsin.segmentation.networks import NetworkSettings, Say
 
 COARSEST = 32
 """Pixels of the picture along a side that one of the coarsest map stands for, in every graph of keras.applications."""
+
+ADDED = "decoder_"
+"""How the names of layers begin that are put on a backbone."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,7 @@ class WayDown:
     width: int
 
 
-def way_down(
-    input_shape: tuple[int, int, int], settings: NetworkSettings, *, weights: str | None, say: Say
-) -> WayDown:
+def way_down(input_shape: tuple[int, int, int], settings: NetworkSettings, *, weights: str | None, say: Say) -> WayDown:
     """Build the backbone that the settings name, and find its maps.
 
     Args:
@@ -51,58 +52,53 @@ def way_down(
     """
     image = keras.Input(input_shape, name="image", dtype="float32")
     padded, sides = pad_to_fit(image, COARSEST)
-    shape = tuple(padded.shape[1:])
-    backbone = build_network(settings.backbone, shape, 2, weights=weights, say=say)
-    tensors = maps_by_stride(backbone, shape[0])
-    inner = keras.Model(backbone.inputs[0], tensors)
-    if any(map(any, sides)):
-        # The same layers once more, on the padded image in the place of an input of their own.
-        inner = keras.models.clone_model(inner, input_tensors=padded, clone_function=lambda layer: layer)
-        tensors = inner.outputs
-    else:
+    height, width = padded.shape[1:3]
+    backbone = build_network(settings.backbone, (height, width, 3), 2, weights=weights, say=say)
+    inner = keras.Model(backbone.inputs[0], maps_by_stride(backbone, height))
+    if padded is image:
         image = inner.inputs[0]
-    *skips, last = tensors
-    strides = [_level(shape[0], tensor) for tensor in skips]
-    return WayDown(image, sides, dict(zip(strides, skips, strict=True)), last, shape[0], shape[1])
+    else:
+        inner = _behind(inner, image, padded)
+    *skips, last = inner.outputs
+    levels = [_level(height, tensor) for tensor in skips]
+    return WayDown(image, sides, dict(zip(levels, skips, strict=True)), last, height, width)
+
+
+def _behind(network: keras.Model, image: keras.KerasTensor, padded: keras.KerasTensor) -> keras.Model:
+    """Return a network of the same layers that reads an image with its borders, and takes the bare image."""
+
+    def call(layer: keras.Layer, *args, **kwargs) -> keras.KerasTensor:
+        return layer(*(padded if argument is image else argument for argument in args), **kwargs)
+
+    return keras.models.clone_model(
+        network, input_tensors=image, clone_function=lambda layer: layer, call_function=call
+    )
 
 
 def maps_by_stride(backbone: keras.Model, height: int) -> list[keras.KerasTensor]:
-    """Return the last map at each stride from 2 on, the finest first.
+    """Return the last map at each stride from 2 on that all the rest of the network depends on, the finest first.
 
     Args:
         backbone: a network of keras.applications, with its head.
         height: of its input, in pixels.
     """
     found: dict[int, keras.KerasTensor] = {}
-    coarsest = int(math.log2(COARSEST))
-    for layer in backbone.layers:
-        tensor = layer.output
-        if isinstance(tensor, list) or len(tensor.shape) != 4 or _is_no_map(layer):
-            continue
-        level = _level(height, tensor)
-        # Gates pool to a single pixel on the way: what is smaller than the last map is none.
-        if 1 <= level <= coarsest and level >= max(found, default=1):
-            found[level] = tensor
-    return list(found.values())
+    for tensor in lone_tensors(backbone.outputs[0]):
+        # What is padded is read by one convolution only, and of another size.
+        if len(tensor.shape) == 4 and not isinstance(_maker(tensor), keras.layers.ZeroPadding2D):
+            found[_level(height, tensor)] = tensor
+    return [tensor for level, tensor in sorted(found.items()) if level >= 1]
 
 
-def _is_no_map(layer: keras.Layer) -> bool:
-    # What is padded is read by one convolution only; gates stand beside the way down.
-    return isinstance(layer, keras.layers.ZeroPadding2D | keras.layers.GlobalAveragePooling2D | keras.layers.Reshape)
+def _maker(tensor: keras.KerasTensor) -> keras.Operation:
+    return tensor._keras_history.operation
 
 
 def _level(height: int, tensor: keras.KerasTensor) -> int:
     """Return log2 of a map's stride, rounded: graphs without padding lose a pixel here and there."""
-    return round(math.log2(height / tensor.shape[1]))
+    return min(round(math.log2(height / tensor.shape[1])), round(math.log2(COARSEST)))
 
 
-def frozen_layer_names(network: keras.Model, backbone: str) -> list[str]:
-    """Return the names of the layers of a segmentation network that are its backbone's.
-
-    Args:
-        network: built on that backbone.
-        backbone: a key of `PRETRAINED`.
-    """
-    names = {layer.name for layer in network.layers}
-    own = build_network(backbone, PRETRAINED[backbone].input_shape, 2)
-    return [layer.name for layer in own.layers if layer.name in names]
+def is_of_backbone(layer: keras.Layer) -> bool:
+    """Tell whether a layer of a network on a backbone is the backbone's own, and not of what is put on it."""
+    return not layer.name.startswith(ADDED) and layer.name not in ("logits", "cut_back")

@@ -27,7 +27,7 @@ def pad_to_fit(image: keras.KerasTensor, stride: int) -> tuple[keras.KerasTensor
 
 def cut_back(x: keras.KerasTensor, sides: Sides) -> keras.KerasTensor:
     """Take away what `pad_to_fit` has added, from a map at the picture's own scale."""
-    return keras.layers.Cropping2D(sides, name="cut_back")(x) if any(map(any, sides)) else x
+    return keras.layers.Cropping2D(sides, dtype="float32", name="cut_back")(x) if any(map(any, sides)) else x
 
 
 def pixel_logits(x: keras.KerasTensor, class_count: int) -> keras.KerasTensor:
@@ -49,12 +49,23 @@ def twice_as_large(x: keras.KerasTensor, *, upsample: str, name: str) -> keras.K
     return keras.layers.Conv2DTranspose(x.shape[-1] // 2 or 1, 2, strides=2, name=name)(x)
 
 
-def enlarged_to(x: keras.KerasTensor, height: int, width: int, *, name: str) -> keras.KerasTensor:
-    """Bring a map (N, h, w, c) to a size, in pixels, between its neighbours linearly."""
+def enlarged_to(
+    x: keras.KerasTensor, height: int, width: int, *, name: str, dtype: str | None = None
+) -> keras.KerasTensor:
+    """Bring a map (N, h, w, c) to a size, in pixels, between its neighbours linearly.
+
+    Args:
+        x: the map.
+        height: wanted.
+        width: wanted.
+        name: of the layer, where it is one.
+        dtype: a Keras dtype policy; None for the one that is set.
+    """
     if tuple(x.shape[1:3]) == (height, width):
         return x
     if height % x.shape[1] == 0 and width % x.shape[2] == 0:
         times = (height // x.shape[1], width // x.shape[2])
-        return keras.layers.UpSampling2D(times, interpolation="bilinear", name=name)(x)
-    # Backbones without padding have maps of odd sizes.
-    return keras.layers.Resizing(height, width, interpolation="bilinear", name=name)(x)
+        return keras.layers.UpSampling2D(times, interpolation="bilinear", dtype=dtype, name=name)(x)
+    # Backbones without padding have maps of odd sizes. Not the layer Resizing: unless told otherwise, it puts the
+    # normalisation after it into training mode.
+    return keras.ops.image.resize(x, (height, width), interpolation="bilinear")

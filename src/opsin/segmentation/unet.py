@@ -46,8 +46,6 @@ def unet(
     return keras.Model(image, cut_back(pixel_logits(x, class_count), sides), name="unet")
 
 
-def _two_convolutions(
-    x: keras.KerasTensor, filters: int, settings: NetworkSettings, *, name: str
-) -> keras.KerasTensor:
+def _two_convolutions(x: keras.KerasTensor, filters: int, settings: NetworkSettings, *, name: str) -> keras.KerasTensor:
     convolve = conv_norm_relu if settings.normalize else conv_relu
     return convolve(convolve(x, filters, name=f"{name}_1"), filters, name=f"{name}_2")

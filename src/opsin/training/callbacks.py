@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from opsin.training.fit import Phase
 
 SECONDS_BETWEEN_STEP_EVENTS = 0.25
+MEASURES = ("loss", "accuracy", "iou")
+"""What a row of the history has; `iou` where pixels have classes."""
 
 
 class LearningRate(keras.callbacks.Callback):
@@ -143,7 +145,7 @@ class Memory(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "seconds": round(time.monotonic() - self.started, 3),
             "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
-            **{name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")},
+            **{name: float(logs[name]) for name in (*MEASURES, *(f"val_{one}" for one in MEASURES)) if name in logs},
             **({"phase": self.phase.name} if self.phase.name else {}),
         }
         folder = self.phase.checkpoint

@@ -11,6 +11,7 @@ from opsin.errors import DataError, UsageError
 from opsin.names import CONFIG, FILES
 from opsin.training.config import AUTO, TrainConfig
 from opsin.training.run_folder import RunFolder
+from opsin.training.settings import Settings
 
 HARMLESS = {"cache", "cache_limit_gb", "tensorboard", "offline"}
 """Settings that change nothing in what is learned."""
@@ -52,13 +53,13 @@ def _require_apart(parts: Mapping[str, ImageDataset]) -> None:
                 )
 
 
-def require_same_run(run: RunFolder, config: TrainConfig, parts: Mapping[str, ImageDataset]) -> None:
+def require_same_run(run: RunFolder, config: Settings, parts: Mapping[str, ImageDataset]) -> None:
     """Raise unless a run that is resumed has the settings and the split that it was started with.
 
     Raises:
         UsageError: some setting or some picture differs.
     """
-    before = dataclasses.asdict(TrainConfig.from_toml(run / CONFIG))
+    before = dataclasses.asdict(type(config).from_toml(run / CONFIG))
     now = dataclasses.asdict(config)
     # What is left open now was settled by the machine then.
     differing = [name for name in now if name not in HARMLESS and now[name] not in (before[name], AUTO)]

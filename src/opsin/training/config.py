@@ -1,23 +1,20 @@
 """`TrainConfig`: everything that decides how a network is trained, in one flat, frozen place."""
 
-import dataclasses
 import re
-import tomllib
-import typing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from opsin.architectures import ARCHITECTURES
-from opsin.atomic import write_text
 from opsin.augmentation.policies import POLICIES
-from opsin.catalog import choose, require
+from opsin.catalog import choose
 from opsin.errors import UsageError
 from opsin.images.color import COLORS
 from opsin.images.preprocess import FITS, RESAMPLES
+from opsin.training.settings import Settings, require_ranges, require_types
 
 AUTO = "auto"
 FIND = "find"
+RATES = ("learning_rate", "fine_tune_rate")
+"""Settings that may be `FIND`."""
 OWN = "own"
 
 OPTIMIZERS = {
@@ -41,7 +38,7 @@ PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """How to train; every field has a default, `auto` is decided by the data and the machine.
 
     Args:
@@ -135,8 +132,7 @@ class TrainConfig:
     cache_limit_gb: float = 20.0
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            _require_type(field.name, getattr(self, field.name), field.type)
+        require_types(self)
         if ".py:" not in self.architecture:
             choose("architecture", self.architecture, [AUTO, OWN, *ARCHITECTURES])
         choose("head", self.head, HEADS)
@@ -152,46 +148,13 @@ class TrainConfig:
         choose("class_weights", self.class_weights, CLASS_WEIGHTS)
         choose("monitor", self.monitor, MONITORS)
         choose("precision", self.precision, PRECISIONS)
-        for name, (low, high, what) in _RANGES.items():
-            value = getattr(self, name)
-            if isinstance(value, str):
-                choose(name, value, [FIND])
-            elif value is not None and not low <= value <= high:
-                raise UsageError(f"Expected {name} {what}; received {value}.")
-
-    def replace(self, **changes: Any) -> "TrainConfig":
-        """Return a copy with some fields changed.
-
-        Raises:
-            UsageError: there is no such field, or the value is not what it takes.
-        """
-        for name in changes:
-            choose("setting", name, [field.name for field in dataclasses.fields(self)])
-        return dataclasses.replace(self, **changes)
-
-    def save_toml(self, path: str | Path) -> None:
-        """Write all settings as TOML; `from_toml` takes them back."""
-        settings = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
-        write_text(path, require("tomli_w", "writing TOML").dumps(settings))
-
-    @classmethod
-    def from_toml(cls, path: str | Path) -> "TrainConfig":
-        """Read settings from TOML; what it leaves out has its default.
-
-        Raises:
-            UsageError: there is no such file, it is not TOML, or a setting is unknown or wrong.
-        """
-        path = Path(path)
-        try:
-            settings = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"Expected a TOML file of settings at {str(path)!r}: {error.strerror}.") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"Expected TOML in {str(path)!r}; it cannot be read: {error}.") from error
-        return cls().replace(**settings)
+        for name in RATES:
+            if isinstance(getattr(self, name), str):
+                choose(name, getattr(self, name), [FIND])
+        require_ranges(self, RANGES)
 
 
-_RANGES = {
+RANGES = {
     "views": (0, 64, "from 0 to 64"),
     "unfreeze_blocks": (0, 1000, "from 0 to 1000"),
     "fine_tune_epochs": (1, 100_000, "of at least 1"),
@@ -239,11 +202,3 @@ def _require_unfreezing(unfreeze: str, blocks: int | None) -> None:
             f"Expected layers or blocks to unfreeze; received both, unfreeze {unfreeze!r} and unfreeze_blocks "
             f"{blocks}. Leave one of them out."
         )
-
-
-def _require_type(name: str, value: Any, kind: Any) -> None:
-    kinds = typing.get_args(kind) or (kind,)
-    # A whole number is fine where a fraction is expected; True is not fine where a number is.
-    allowed = (*kinds, int) if float in kinds else kinds
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in kinds):
-        raise UsageError(f"Expected {name} to be of type {kinds[0].__name__}; received {value!r}.")

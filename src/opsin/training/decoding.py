@@ -31,7 +31,7 @@ class Decoding:
         self.parts = parts
         self.plan = plan
         self.run = run
-        self._events = _Events(run)
+        self._events = DecodingEvents(run)
 
     def __enter__(self) -> "Decoding":
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="opsin-decode")
@@ -45,7 +45,7 @@ class Decoding:
     def result(self) -> dict[str, StoredImages]:
         """Wait for the decoded parts; say what cannot be used, and write `files.csv`."""
         stored = dict(zip(self.parts, self._job.result(), strict=True))
-        _account(stored, self.parts, self.run)
+        account_for(stored, self.parts, self.run)
         return stored
 
     def _decode(self) -> list[StoredImages]:
@@ -55,7 +55,8 @@ class Decoding:
         return decode_datasets(datasets, self.plan.preprocess, cache=cache, progress=self._events, say=self.run.say)
 
 
-def _account(stored: dict[str, StoredImages], parts: dict[str, ImageDataset], run: RunFolder) -> None:
+def account_for(stored: dict[str, StoredImages], parts: dict[str, ImageDataset], run: RunFolder) -> None:
+    """Say what of the parts could not be used, and write `files.csv`."""
     lost = lost_pictures(stored, parts)
     for skipped in lost[:MOST_SAID]:
         run.say(f"Left out {skipped.path!r}: {skipped.reason}")
@@ -75,7 +76,7 @@ class _Stopped(Exception):  # noqa: N818 - no error, the way out of decoding for
     pass
 
 
-class _Events:
+class DecodingEvents:
     """Emits `decoding` a few times a second, and ends it once nobody waits for it."""
 
     def __init__(self, run: RunFolder):
@@ -84,6 +85,7 @@ class _Events:
         self.stopped = False
 
     def __call__(self, done: int, total: int) -> None:
+        """Take in how many are done."""
         if self.stopped:
             raise _Stopped
         now = time.monotonic()

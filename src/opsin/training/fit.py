@@ -86,7 +86,7 @@ def fit(
     if phase.keep_better and not state.epoch:
         # Judged as epochs are, smoothing, penalties and rounding included.
         logs = network.evaluate(val, verbose=0, return_dict=True)
-        state.best = score_of(config.monitor, val_accuracy=logs["accuracy"], val_loss=logs["loss"])
+        state.best = score_of(config.monitor, {f"val_{name}": value for name, value in logs.items()})
         save_best(phase.checkpoint, network, state)
     config = settle_rate(network, batches, config, run=run, phase=phase, stop=stop)
     batches.start_epoch(state.epoch)
@@ -110,7 +110,8 @@ def fit(
         load_best(phase.checkpoint, network, state)
     if state.best_epoch:
         best = state.history[state.best_epoch - 1]
-        run.emit("best_kept", epoch=state.best_epoch, val_accuracy=best["val_accuracy"], val_loss=best["val_loss"])
+        judged = {name: value for name, value in best.items() if name.startswith("val_")}
+        run.emit("best_kept", epoch=state.best_epoch, **judged)
     return Fitted(state, completed, error)
 
 

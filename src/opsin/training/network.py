@@ -57,14 +57,21 @@ def device_scope() -> Iterator[None]:
 
 
 def compile_network(
-    network: keras.Model, config: TrainConfig, *, rate_factors: Mapping[str, float] | None = None
+    network: keras.Model,
+    config: TrainConfig,
+    *,
+    rate_factors: Mapping[str, float] | None = None,
+    loss: keras.losses.Loss | None = None,
+    metrics: Sequence[keras.metrics.Metric] | None = None,
 ) -> None:
-    """Give a network its optimizer, loss and metric, inside the `device_scope` it was built in.
+    """Give a network its optimizer, loss and metrics, inside the `device_scope` it was built in.
 
     Args:
         network: the network.
         config: settings without any `auto`.
         rate_factors: what the learning rate is multiplied by for a variable, by its path; 1 for those left out.
+        loss: None for the cross-entropy of classes of pictures.
+        metrics: one of them called `accuracy`; None for that of classes of pictures.
     """
     settings = {"weight_decay": config.weight_decay} if config.optimizer != "adam" else {}
     if config.optimizer == "sgd-nesterov":
@@ -81,8 +88,8 @@ def compile_network(
         optimizer.exclude_from_weight_decay(var_list=[v for v in network.trainable_variables if len(v.shape) < 2])
     network.compile(
         optimizer=optimizer,
-        loss=CrossEntropy(config.label_smoothing),
-        metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
+        loss=loss or CrossEntropy(config.label_smoothing),
+        metrics=metrics or [keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
         jit_compile=_compile_just_in_time(),
     )
     # Keras would build it in the first step, outside the scope and too late for a checkpoint to be put back.

@@ -93,7 +93,8 @@ class TerminalProgress:
 
     def _on_best_kept(self, event: dict[str, Any]) -> None:
         self._close()
-        self.print(f"Kept the network of epoch {event['epoch']}: val accuracy {percent(event['val_accuracy'])}.")
+        iou = f", val mean IoU {percent(event['val_iou'])}" if "val_iou" in event else ""
+        self.print(f"Kept the network of epoch {event['epoch']}: val accuracy {percent(event['val_accuracy'])}{iou}.")
 
     def _on_epoch_ended(self, event: dict[str, Any]) -> None:
         self._advance("epochs", event["epoch"], event["epochs"], "")
@@ -102,7 +103,8 @@ class TerminalProgress:
             f"epoch {event['epoch']:>{width}}/{event['epochs']}  {event['seconds']:6.1f} s  "
             f"loss {event['loss']:.4f}  accuracy {percent(event['accuracy']):>7}  "
             f"val loss {event['val_loss']:.4f}  val accuracy {percent(event['val_accuracy']):>7}"
-            f"{'  best so far' if event['improved'] else ''}"
+            + (f"  val mean IoU {percent(event['val_iou']):>7}" if "val_iou" in event else "")
+            + ("  best so far" if event["improved"] else "")
         )
 
     def _advance(self, name: str, done: int, total: int, said: str) -> None:

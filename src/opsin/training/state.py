@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,8 @@ class TrainingState:
         best: what it was judged by, larger is better: first value, then what breaks a tie.
         waited: epochs since the best one.
         plateau_waited: epochs since the best one or the last cut of the rate.
-        rate_factor: what the plateau has made of the learning rate.
+        rate_factor: what plateaus and losses that were no numbers have made of the learning rate.
+        lowered: how often the loss was no number.
         history: a row for each finished epoch.
     """
 
@@ -30,13 +32,14 @@ class TrainingState:
     waited: int = 0
     plateau_waited: int = 0
     rate_factor: float = 1.0
+    lowered: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def finish_epoch(self, row: dict[str, Any], config: TrainConfig) -> bool:
         """Take in a finished epoch's row; return whether it is the best so far."""
         self.epoch += 1
         self.history.append(row)
-        score = score_of(config.monitor, val_accuracy=row["val_accuracy"], val_loss=row["val_loss"])
+        score = score_of(config.monitor, row)
         improved = score > self.best
         if improved:
             self.best, self.best_epoch = score, self.epoch
@@ -46,6 +49,11 @@ class TrainingState:
             self.rate_factor *= PLATEAU_FACTOR
             self.plateau_waited = 0
         return improved
+
+    def lower_rate(self, factor: float) -> None:
+        """Take in that the loss was no number: go on with a lower rate."""
+        self.rate_factor *= factor
+        self.lowered += 1
 
     def out_of_patience(self, config: TrainConfig) -> bool:
         """Return whether early stopping is due."""
@@ -61,6 +69,13 @@ class TrainingState:
         return cls(**{**document, "best": tuple(document["best"])})
 
 
-def score_of(monitor: str, *, val_accuracy: float, val_loss: float) -> tuple[float, float]:
-    """Return how good a network is by what is monitored, larger is better: first value, then what breaks a tie."""
-    return (-val_loss, val_accuracy) if monitor == "val_loss" else (val_accuracy, -val_loss)
+def score_of(monitor: str, row: Mapping[str, Any]) -> tuple[float, float]:
+    """Return how good a network is by what is monitored, larger is better: first value, then what breaks a tie.
+
+    Args:
+        monitor: `val_loss`, or another that is better the larger it is.
+        row: what was measured, `val_loss` and `val_accuracy` among it.
+    """
+    if monitor == "val_loss":
+        return -row["val_loss"], row["val_accuracy"]
+    return row[monitor], -row["val_loss"]
