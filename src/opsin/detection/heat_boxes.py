@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from opsin.detection.connected import connect_runs, runs_of
 from opsin.errors import UsageError
 
 SHARE = 0.2
@@ -33,37 +34,8 @@ def box_of_heat(heat_map: np.ndarray, *, share: float = SHARE) -> np.ndarray | N
         raise UsageError(f"Expected a share above 0, to 1, of the highest value. Received {share}. 0.2 is usual.")
     if heat_map.max() == 0:
         return None
-    runs = _runs(heat_map >= share * heat_map.max())
-    areas = _connected(runs)
+    runs = runs_of(heat_map >= share * heat_map.max())
+    areas = connect_runs(runs)
     sizes = np.bincount(areas, weights=runs[:, 2] - runs[:, 1])
     rows, left, right = runs[areas == sizes.argmax()].T
     return np.array([left.min(), rows.min(), right.max(), rows.max() + 1], np.float64)
-
-
-def _runs(hot: np.ndarray) -> np.ndarray:
-    """Return int64 (n, 3): row, first and last column (exclusive) of each run of hot places, from the top."""
-    steps = np.diff(np.pad(hot, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    rows, first = np.nonzero(steps == 1)
-    return np.column_stack([rows, first, np.nonzero(steps == -1)[1]])
-
-
-def _connected(runs: np.ndarray) -> np.ndarray:
-    """Return int64 (n,): a number for each run, the same for those that are connected (union by the lower one)."""
-    parents = list(range(len(runs)))
-
-    def root(one: int) -> int:
-        while parents[one] != one:
-            parents[one] = parents[parents[one]]
-            one = parents[one]
-        return one
-
-    spans, above = runs.tolist(), 0
-    for below, (row, first, last) in enumerate(spans):
-        while spans[above][0] < row - 1 or (spans[above][0] == row - 1 and spans[above][2] <= first):
-            above += 1
-        other = above
-        while other < below and spans[other][0] == row - 1 and spans[other][1] < last:
-            low, high = sorted((root(other), root(below)))
-            parents[high] = low
-            other += 1
-    return np.array([root(one) for one in range(len(runs))])
