@@ -62,7 +62,7 @@ def dice(pixels: Pixels) -> keras.KerasTensor:
     left out: its overlap is 0 whatever is said. Where it is said nevertheless, a class that is there loses overlap.
     """
     valid = ops.expand_dims(pixels.valid, -1)
-    true = ops.one_hot(pixels.classes, len(pixels.weights), dtype="float32") * valid
+    true = ops.one_hot(pixels.classes, pixels.logits.shape[-1], dtype="float32") * valid
     said = ops.softmax(pixels.logits, axis=-1) * valid
     overlap = ops.sum(said * true, axis=(1, 2))
     area = ops.sum(true, axis=(1, 2))
