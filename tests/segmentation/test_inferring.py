@@ -39,6 +39,8 @@ def test_names_and_ignored_values_are_taken(write_pairs):
     table = inferred(root, names=("animal", "ground"), ignore=(3,)).classes
 
     assert (table.names, table.values, table.ignore) == (("animal", "ground"), (1, 2), (3,))
+    # No number is 0: no class is a background, which is drawn as nothing.
+    assert (0, 0, 0) not in table.colors
     with pytest.raises(UsageError, match=r"each of the 3 classes that the masks hold \(1, 2, 3\)"):
         inferred(root, names=("animal", "ground"))
 

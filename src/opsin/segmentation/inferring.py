@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from opsin.errors import DataError, UsageError
-from opsin.segmentation.classes import IGNORED, MOST_CLASSES, ClassTable, Color
+from opsin.segmentation.classes import IGNORED, MOST_CLASSES, ClassTable, Color, default_palette
 from opsin.segmentation.mask_facts import MaskFacts
 from opsin.segmentation.masks import LEAST_GAP, MANY_STRANGERS
 
@@ -175,12 +175,15 @@ def _color_peaks(colors: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _palette_colors(facts: Sequence[MaskFacts], numbers: Sequence[int]) -> tuple[Color, ...]:
-    """Return the colours that the first mask with a palette has for the numbers; none if they are not all different."""
+    """Return the colours that the first mask with a palette has for the numbers, if they differ; else default ones."""
     palette = next((one.palette for one in facts if one.palette is not None), None)
-    if palette is None or max(numbers, default=0) >= len(palette):
-        return ()
-    colors = tuple(tuple(palette[number].tolist()) for number in numbers)
-    return colors if len(set(colors)) == len(colors) else ()
+    if palette is not None and max(numbers, default=0) < len(palette):
+        colors = tuple(tuple(palette[number].tolist()) for number in numbers)
+        if len(set(colors)) == len(colors):
+            return colors
+    # Black, which is drawn as nothing, is for a background: nobody numbers an object 0.
+    k = len(numbers)
+    return default_palette(k) if 0 in numbers else default_palette(k + 1)[1:]
 
 
 def _names(wanted: Wanted, found: Sequence[str]) -> tuple[str, ...]:
