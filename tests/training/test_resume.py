@@ -1,5 +1,7 @@
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,10 +14,12 @@ from opsin.training.config import TrainConfig
 from opsin.training.run_folder import RunFolder
 from opsin.training.train import TrainingRun, train
 
+SMALL = f"{Path(__file__).with_name('small_network.py')}:small"
+
 
 def config(**settings) -> TrainConfig:
     """Everything that has a state: dropout, batch normalisation, augmentation, plateau, early stopping."""
-    chosen = {"architecture": "cifar_cnn", "image_size": 24, "epochs": 4, "batch_size": 16, "augment": "strong"}
+    chosen = {"architecture": SMALL, "image_size": 24, "epochs": 4, "batch_size": 16, "augment": "strong"}
     chosen |= {"schedule": "reduce-on-plateau", "plateau_patience": 1, "warmup_epochs": 0.5, "patience": 9}
     return TrainConfig(**{**chosen, **settings})
 
@@ -106,15 +110,13 @@ def test_a_new_run_that_fails_before_it_trains_leaves_nothing_and_can_be_begun_t
     assert not (tmp_path / "run").exists()
 
 
-def test_an_interrupted_run_survives_a_resume_that_fails_before_it_trains(colors, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_ended", 1, die)]))
-    before = sorted(path.name for path in (tmp_path / "run").rglob("*"))
+def test_an_interrupted_run_survives_a_resume_that_fails_before_it_trains(colors, interrupted):
+    before = sorted(path.name for path in interrupted.rglob("*"))
 
     with pytest.raises(KeyboardInterrupt):
-        run(colors, RunFolder.resume(tmp_path / "run", [interrupting("run_started", None, die)]))
+        run(colors, RunFolder.resume(interrupted, [interrupting("run_started", None, die)]))
 
-    assert sorted(path.name for path in (tmp_path / "run").rglob("*")) == before
+    assert sorted(path.name for path in interrupted.rglob("*")) == before
 
 
 def test_the_signal_handlers_of_before_are_back_after_training(colors, tmp_path):
@@ -136,11 +138,17 @@ def test_early_stopping_goes_on_counting_after_a_resume(colors, tmp_path):
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3]
 
 
-@pytest.fixture
-def interrupted(colors, tmp_path):
+@pytest.fixture(scope="module")
+def stopped_after_one(colors, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stopped") / "run"
     with pytest.raises(KeyboardInterrupt):
-        run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_ended", 1, die)]))
-    return tmp_path / "run"
+        run(colors, RunFolder.create(folder, [interrupting("epoch_ended", 1, die)]))
+    return folder
+
+
+@pytest.fixture
+def interrupted(stopped_after_one, tmp_path):
+    return shutil.copytree(stopped_after_one, tmp_path / "run")
 
 
 def test_a_run_is_not_resumed_with_other_settings(colors, interrupted):
