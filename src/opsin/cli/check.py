@@ -119,7 +119,7 @@ def _text(report: "CheckReport") -> str:
     classes = len(summary["classes"])
     lines = [
         f"{count(summary['pictures'], 'picture')}, {classes:,} class{'' if classes == 1 else 'es'} in {root}",
-        *(line for finding in report.findings for line in _lines(finding)),
+        *(line for finding in report.findings for line in lines_of(finding)),
     ]
     passed = [outcome.code for outcome in report.outcomes if outcome.status == "passed"]
     lines += ["", f"Looked for and not found: {', '.join(passed)}."] if passed else []
@@ -128,7 +128,8 @@ def _text(report: "CheckReport") -> str:
     return "\n".join(lines)
 
 
-def _lines(finding: "Finding") -> list[str]:
+def lines_of(finding: "Finding") -> list[str]:
+    """Return a finding as lines: how bad, what, where, what to do."""
     from opsin.cli.account import one_line
 
     lines = ["", f"{finding.severity:<8}{finding.code}: {one_line(finding.message)}"]

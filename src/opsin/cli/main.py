@@ -23,6 +23,7 @@ from opsin.cli import (
     explain,
     export,
     predict,
+    segment,
     serve,
     similar,
     summary,
@@ -51,7 +52,7 @@ COMMANDS = (
 )
 
 # Commands of commands: each module has COMMANDS, functions, and the EXAMPLES of each by its name.
-GROUPS = (detect,)
+GROUPS = (segment, detect)
 
 DEBUG = "--debug"
 

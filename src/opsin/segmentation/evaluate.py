@@ -1,7 +1,7 @@
 """`evaluate`: what a segmenter is worth on pictures and masks, pixel by pixel, at the pictures' own size."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 
 from opsin.atomic import write_text
-from opsin.errors import DataError, PictureError
+from opsin.catalog import choose
+from opsin.errors import DataError, PictureError, UsageError
 from opsin.segmentation.dataset import SegmentationDataset
 from opsin.segmentation.metrics import PixelJudge, SegmentationMetrics
 from opsin.segmentation.road import read_upright_mask
 from opsin.segmentation.segmenter import Segmenter
 
 SHOWN = 5
+
+OF_ALL = ("mean_iou", "mean_dice", "pixel_accuracy", "boundary_f1")
+OF_CLASS = ("iou", "dice", "precision", "recall", "boundary_f1")
 
 Progress = Callable[[int, int], None]
 
@@ -42,6 +46,15 @@ class SegmentationReport:
         order = np.argsort(self.metrics.picture_ious, kind="stable")
         ious = self.metrics.picture_ious
         return [(self.names[i], float(ious[i])) for i in order if not np.isnan(ious[i])]
+
+    def value_of(self, name: str) -> float | None:
+        """Return a number by the name that a gate has for it; None where there is nothing to measure it on."""
+        measure, _, class_name = name.partition(".")
+        of = self.metrics
+        if class_name:
+            of = of.per_class[of.class_names.index(class_name)]
+        found = getattr(of, measure)
+        return None if found is None else found.value
 
     def to_dict(self) -> dict[str, Any]:
         """Give the report as plain values for a JSON document."""
@@ -77,6 +90,30 @@ class SegmentationReport:
         ]
         worst = ", ".join(f"{name} {iou:.1%}" for name, iou in self.worst[:SHOWN])
         return "\n".join([*lines, "", f"Lowest mean IoU: {worst}"])
+
+
+def read_least(given: Sequence[str], class_names: Sequence[str]) -> list[tuple[str, float]]:
+    """Return what was asked for as `NAME=NUMBER`, the number a fraction from 0 to 1.
+
+    Raises:
+        UsageError: a name is none of those that can be measured, or a number is none.
+
+    >>> read_least(["iou.cell=0.7"], ["ground", "cell"])
+    [('iou.cell', 0.7)]
+    """
+    known = [*OF_ALL, *(f"{measure}.{name}" for measure in OF_CLASS for name in class_names)]
+    gates = []
+    for one in given:
+        # A class's name may hold `=`; a number does not.
+        name, equals, number = one.rpartition("=")
+        try:
+            wanted = float(number)
+        except ValueError:
+            wanted = -1.0
+        if not equals or not 0 <= wanted <= 1:
+            raise UsageError(f"Expected --min as NAME=NUMBER, mean_iou=0.7 say, from 0 to 1; received {one!r}.")
+        gates.append((choose("measure", name, known), wanted))
+    return gates
 
 
 def _value(estimate: Any) -> str:
