@@ -141,6 +141,15 @@ def test_boundary_f1_is_that_of_a_shifted_edge():
     assert judge.finish().boundary_f1.value == pytest.approx(2 / 3)
 
 
+def test_without_a_true_boundary_there_is_no_boundary_f1():
+    truth, said = np.array([[0, 0, 255, 1, 1]], np.uint8), np.array([[0, 1, 1, 1, 1]], np.uint8)
+
+    found = judged(truth, said)
+
+    assert found.boundary_f1 is None
+    assert [one.boundary_f1 for one in found.per_class] == [None] * 3
+
+
 def test_a_tolerance_is_a_share_of_the_diagonal_or_pixels():
     assert Tolerance(share=0.01).radius(300, 400) == 5
     assert Tolerance().radius(10, 10) == 1

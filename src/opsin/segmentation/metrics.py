@@ -24,7 +24,7 @@ class ClassPixels:
         precision: the share of right pixels among those said to be of it; None where it never was.
         recall: the share of its pixels that were found; None where it has none.
         boundary_f1: the harmonic mean of the shares of true and predicted boundary pixels that have a partner within
-            the tolerance; None where it has no boundary.
+            the tolerance; None where it has no true boundary.
         share: of all judged pixels, those that are of it, from 0 to 1.
         pixels: how many are of it.
         pictures: in how many pictures it is.
@@ -202,11 +202,11 @@ def dice(truths: np.ndarray, said: np.ndarray, hits: np.ndarray) -> np.ndarray:
 
 
 def boundary_f1(truths: np.ndarray, found: np.ndarray, said: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return boundary F1 of counts (..., k); 0 where nothing was found; not a number where there is no boundary."""
+    """Return boundary F1 of counts (..., k); 0 where nothing was found; not a number where there is none."""
     recall, precision = _ratio(found, truths), _ratio(right, said)
     some = np.nan_to_num(recall), np.nan_to_num(precision)
     harmonic = 2 * some[0] * some[1] / np.maximum(some[0] + some[1], 1e-300)
-    return np.where((truths > 0) | (said > 0), harmonic, np.nan)
+    return np.where(truths > 0, harmonic, np.nan)
 
 
 def _accuracy(truths: np.ndarray, hits: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Which classes are taken for which: a table of few classes, a picture of many, and the pictures behind each number."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -32,7 +34,9 @@ def confusions(report: Report, album: Album) -> str:
     """Return the confusion matrix and the most confused pairs."""
     metrics = report.metrics
     if len(metrics.class_names) > TABLE_CLASSES:
-        return part("Confusion matrix", _drawn(metrics)) + part("Most confused pairs", _unfolding(report, album))
+        return part("Confusion matrix", drawn_matrix(metrics.confusion_matrix, metrics.class_names)) + part(
+            "Most confused pairs", _unfolding(report, album)
+        )
     note = (
         "Each row is a true class: what its pictures were taken for. Right answers are on the diagonal, in a "
         "frame; the "
@@ -156,22 +160,22 @@ def _unfolding(report: Report, album: Album) -> str:
     )
 
 
-def _drawn(metrics: Metrics) -> str:
+def drawn_matrix(confusion_matrix: np.ndarray, class_names: Sequence[str]) -> str:
     """Draw a large matrix: as many rows as can be told apart, each the largest share of the classes in it."""
-    k, side, left, top = len(metrics.class_names), 560, 130, 12
+    k, side, left, top = len(class_names), 560, 130, 12
     places = [round(i * (k - 1) / 5) for i in range(6)]
     names = "".join(
         f'<text class="end" x="{left - 8}" y="{top + side * (index + 0.5) / k + 4:.1f}">'
-        f"{escaped(shortened(metrics.class_names[index], 16))}</text>"
+        f"{escaped(shortened(class_names[index], 16))}</text>"
         for index in places
     )
     drawn = (
         f'<rect class="frame" x="{left}" y="{top}" width="{side}" height="{side}"/>'
         f'<image class="pixels" x="{left}" y="{top}" width="{side}" height="{side}" '
-        f'href="{as_address(matrix_image(metrics.confusion_matrix), kind="PNG")}"/>{names}'
+        f'href="{as_address(matrix_image(confusion_matrix), kind="PNG")}"/>{names}'
         f'<text class="middle title" x="{left + side / 2}" y="{top + side + 22}">said, in the same order</text>'
     )
-    first, last = (readable(metrics.class_names[index]) for index in (0, k - 1))
+    first, last = (readable(class_names[index]) for index in (0, k - 1))
     return figure(
         picture(left + side + 12, top + side + 34, f"Confusion matrix of {k:,} classes", drawn),
         f"Each row is a true class, from {escaped(first)} to {escaped(last)}; each column what its pictures were taken "

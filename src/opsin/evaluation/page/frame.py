@@ -14,7 +14,7 @@ LIMIT = 4_900_000
 _THEMES = (("auto", "as the system", " checked"), ("light", "light", ""), ("dark", "dark", ""))
 
 
-def document(title: str, subtitle: str, sections: Sequence[str], symbols: str) -> str:
+def document(title: str, subtitle: str, sections: Sequence[str], symbols: str, *, more_style: str = "") -> str:
     """Return the page.
 
     Args:
@@ -22,8 +22,9 @@ def document(title: str, subtitle: str, sections: Sequence[str], symbols: str) -
         subtitle: plain text below it.
         sections: HTML; each that has a heading is in the table of contents.
         symbols: the SVG that holds the pictures.
+        more_style: rules that come after the page's own.
     """
-    style = files("opsin.evaluation").joinpath("report.css").read_text("utf-8")
+    style = files("opsin.evaluation").joinpath("report.css").read_text("utf-8") + more_style
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(style)}">\n'

@@ -13,14 +13,15 @@ VALUE_LENGTH = 400
 _CURVES = (("training", "", "a", 0), ("validation", "val_", "b", 1))
 
 
-def training_curves(history: Sequence[Mapping[str, Any]]) -> str:
+def training_curves(history: Sequence[Mapping[str, Any]], keys: Sequence[str] = ("loss", "accuracy")) -> str:
     """Return the section of the training's curves.
 
     Args:
         history: one mapping an epoch with `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy`; what is missing or
             None is left out of its curve.
+        keys: what there are curves of; all but `loss` are fractions.
     """
-    charts = "".join(str(chart) for key in ("loss", "accuracy") if (chart := _chart(history, key)))
+    charts = "".join(str(chart) for key in keys if (chart := _chart(history, key)))
     if not charts:
         return ""
     caption = (
@@ -46,13 +47,13 @@ def _chart(history: Sequence[Mapping[str, Any]], key: str) -> Chart | None:
     if not points:
         return None
     epochs, values = zip(*points, strict=True)
-    worded = percent if key == "accuracy" else score
+    worded = score if key == "loss" else percent
     described = f"{key} over the epochs. " + "; ".join(
         f"{name}: from {worded(curve[0][1])} to {worded(curve[-1][1])}" for name, curve, _, _ in curves if curve
     )
     chart = Chart(
         axis_for(epochs, "epoch", whole=True),
-        axis_for(values, key, percents=key == "accuracy"),
+        axis_for(values, key, percents=key != "loss"),
         described,
         width=420,
         height=260,
