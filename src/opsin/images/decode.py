@@ -307,13 +307,10 @@ def take_opened(
 
 
 def load_stored(name: str, image: Image.Image) -> int:
-    """Decode what `open_header` has opened in the mode that it is stored in, and leave it as it lies.
+    """Decode what `open_header` has opened, in its own mode and lying as it does; raises as reading does.
 
     Returns:
         EXIF's orientation, 1 to 8, that is still to be applied.
-
-    Raises:
-        PictureError: its content is damaged or cut off.
     """
     with _saying_why(name, MAX_PIXELS):
         image.load()
