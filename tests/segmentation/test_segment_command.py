@@ -94,6 +94,16 @@ def test_evaluate_judges_what_was_held_out_and_says_so(opsin, run, data):
     assert report["pixels"] == sum(np.count_nonzero(mask != 30) for mask in masks)
 
 
+def test_the_page_shows_the_judged_pictures(opsin, run, data, tmp_path):
+    code, _, err = opsin("segment", "evaluate", run, data, "--html", tmp_path / "report.html", "--split", "val")
+
+    page = (tmp_path / "report.html").read_text()
+    assert code == 0
+    assert "Page:" in err
+    assert "mean IoU" in page
+    assert "images/" in page
+
+
 def test_a_gate_that_does_not_hold_ends_with_1(opsin, run, data):
     code, out, err = opsin("segment", "evaluate", run, data, "--min", "iou.square=0.999999", "--json")
 

@@ -64,7 +64,7 @@ def test_a_run_leaves_what_every_run_leaves(run):
     names = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
 
     assert {
-        *("config.toml", "environment.json", "events.jsonl", "files.csv", "history.csv", "report.json"),
+        *("config.toml", "environment.json", "events.jsonl", "files.csv", "history.csv", "report.json", "report.html"),
         *("model/opsin.json", "model/model.keras", "model/layers.json", "model/engines/model.tflite"),
         *("model/golden/0.png", "model/golden/logits.json"),
     } <= names

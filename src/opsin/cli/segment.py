@@ -194,6 +194,7 @@ def evaluate(
     from opsin.segmentation.evaluate import evaluate as judge
     from opsin.segmentation.evaluate import read_least
     from opsin.segmentation.segmenter import Segmenter
+    from opsin.segmentation.showing import save_page
 
     segmenter = Segmenter.open(model, runtime)
     gates = read_least(least or [], segmenter.class_names)
@@ -208,7 +209,7 @@ def evaluate(
     for path, reason in report.skipped:
         print(f"{path}  error: {reason}.", file=sys.stderr)
     if html is not None:
-        report.save_html(html, segmenter, part.dataset)
+        save_page(html, report, segmenter, part.dataset, tiles=tiles)
         print(f"Page: {html}", file=sys.stderr)
     passages = [(name, wanted, report.value_of(name)) for name, wanted in gates]
     print(_json(report, passages) if as_json else report)
@@ -356,6 +357,7 @@ def _report_run(run: "SegmentationRun", data: Path, as_json: bool) -> None:
     elif run.completed:
         print(
             f"\n{run.report}\n\nModel and report: {run.folder}\n"
+            f"  look at it:   {run.folder / 'report.html'}\n"
             f"  use it:       {_command('predict', run.folder)} PICTURE... --out MASKS\n"
             f"  judge it:     {_command('evaluate', run.folder)} OTHER-DATA\n"
             f"  look inside:  {shlex.join([program(), 'summary', str(run.folder)])}"

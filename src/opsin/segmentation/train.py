@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from opsin.data.cache import Cache
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TEST, TRAIN, VAL
 from opsin.errors import DataError, OpsinError, TrainingError
-from opsin.names import CONFIG, MODEL, REPORT_JSON
+from opsin.names import CONFIG, MODEL, REPORT_HTML, REPORT_JSON
 from opsin.segmentation.config import SegmentConfig
 from opsin.segmentation.dataset import SegmentationDataset
 from opsin.segmentation.evaluate import SegmentationReport, evaluate
 from opsin.segmentation.plan import SegmentPlan, make_plan, settle_precision
 from opsin.segmentation.policies import describe_pairs, get_pair_policy
 from opsin.segmentation.segmenter import Segmenter
+from opsin.segmentation.showing import save_page
 from opsin.segmentation.store import StoredPairs, decode_pairs
 from opsin.training.checks import require_same_run
 from opsin.training.decoding import DecodingEvents, account_for, lost_pictures
@@ -98,7 +99,7 @@ def train_segmentation(
         raise TrainingError(f"{taught.error} The best network so far is in {str(run.path)!r}.")
     report = None
     if completed:
-        report = _judge(segmenter, stored, run)
+        report = _judge(segmenter, stored, run, taught.history, plan)
         run.remove_checkpoint()
     run.emit("run_finished", completed=completed, folder=str(run.path), seconds=round(time.monotonic() - started, 1))
     lost = lost_pictures(stored, _pictures(parts))
@@ -204,7 +205,13 @@ def _learn(
     return segmenter, taught, taught.completed and not stop.made
 
 
-def _judge(segmenter: Segmenter, stored: Mapping[str, StoredPairs], run: RunFolder) -> SegmentationReport:
+def _judge(
+    segmenter: Segmenter,
+    stored: Mapping[str, StoredPairs],
+    run: RunFolder,
+    history: list[dict[str, Any]],
+    plan: SegmentPlan,
+) -> SegmentationReport:
     """Write the report: on the test pictures, or on those of validation if there are none held out."""
     part = TEST if len(stored[TEST]) else VAL
     if part == VAL:
@@ -213,6 +220,8 @@ def _judge(segmenter: Segmenter, stored: Mapping[str, StoredPairs], run: RunFold
         )
     report = evaluate(segmenter, stored[part].dataset, split=part)
     report.save_json(run / REPORT_JSON)
+    judged, settings = stored[part].dataset, asdict(plan.config)
+    save_page(run / REPORT_HTML, report, segmenter, judged, history=history, settings=settings)
     run.emit("evaluated", split=part, mean_iou=report.metrics.mean_iou.value)
     return report
 
