@@ -1,7 +1,10 @@
 """From stored pixels to the batches that a network is trained on."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
+from PIL import Image
 
 from opsin.augmentation.augmenter import Augmenter
 from opsin.data.store import StoredImages
@@ -21,6 +24,8 @@ class TrainingBatches(keras.utils.PyDataset):
         augmenter: what is done to them; it holds the seed.
         batch_size: pictures a batch; the last one of an epoch may be smaller.
         class_weights: float (k,), the weight of each class in the loss, 1 on average over pictures.
+        size_at: the height and width in pixels of each epoch's pictures, by the epoch's number from 0; None: as they
+            are.
         workers: threads that prepare batches ahead, 2 or more.
     """
 
@@ -31,6 +36,7 @@ class TrainingBatches(keras.utils.PyDataset):
         batch_size: int,
         *,
         class_weights: np.ndarray,
+        size_at: Callable[[int], int] | None = None,
         workers: int = LEAST_WORKERS,
     ):
         super().__init__(workers=workers, max_queue_size=8)
@@ -40,6 +46,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self.picture_count = len(images)
         self.class_weights = np.asarray(class_weights, dtype=np.float32)
         self.labels = images.dataset.labels
+        self.size_at = size_at
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -53,13 +60,27 @@ class TrainingBatches(keras.utils.PyDataset):
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         positions = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        images = self.augmenter.augment_batch(self.images.read(positions), epoch=self.epoch, indices=positions)
+        images = self.images.read(positions)
+        if self.size_at is not None:
+            images = shrink(images, self.size_at(self.epoch))
+        images = self.augmenter.augment_batch(images, epoch=self.epoch, indices=positions)
         labels = self.labels[positions]
         if not (self.augmenter.policy.mixup or self.augmenter.policy.cutmix):
             return images, labels, self.class_weights[labels]
         targets = np.eye(len(self.class_weights), dtype=np.float32)[labels]
         images, targets = self.augmenter.mix_batch(images, targets, epoch=self.epoch, batch=batch)
         return images, targets, targets @ self.class_weights
+
+
+def shrink(images: np.ndarray, side: int) -> np.ndarray:
+    """Return smaller pictures: uint8 (N, h, w, c) to uint8 (N, side, side, c), each pixel a mean of those it covers."""
+    if images.shape[1:3] == (side, side):
+        return images
+    channels = images.shape[3]
+    # Pillow has no picture of one channel with an axis for it.
+    planes = images if channels == 3 else images[..., 0]
+    small = [np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BOX)) for plane in planes]
+    return np.stack(small).reshape(len(images), side, side, channels)
 
 
 class PlainBatches(keras.utils.PyDataset):

@@ -42,6 +42,26 @@ SCRATCH = {
         image_size=32,
         least_size=8,
     ),
+    "speed_cnn": Architecture(
+        f"{_HERE}.speed:speed_cnn",
+        "Shallow, wide, few large maps: learns much in few epochs (--recipe fast)",
+        image_size=32,
+        least_size=4,
+    ),
+    "speed_cnn_narrow": Architecture(
+        f"{_HERE}.speed:speed_cnn",
+        "The same with half the filters: a quarter of the work",
+        image_size=32,
+        least_size=4,
+        options={"width": 0.5},
+    ),
+    "speed_cnn_wide": Architecture(
+        f"{_HERE}.speed:speed_cnn",
+        "The same with twice the filters: four times the work",
+        image_size=32,
+        least_size=4,
+        options={"width": 2.0},
+    ),
     "lenet5": Architecture(
         f"{_HERE}.lenet:lenet5",
         "LeNet-5 (LeCun 1998): tanh and average pooling",

@@ -10,6 +10,7 @@ GEOMETRY = {
     "zoom": "opsin.augmentation.geometry:zoom",
     "rotation": "opsin.augmentation.geometry:rotation",
     "translation": "opsin.augmentation.geometry:translation",
+    "alternating_flip": "opsin.augmentation.geometry:alternating_flip",
     "horizontal_flip": "opsin.augmentation.geometry:horizontal_flip",
     "vertical_flip": "opsin.augmentation.geometry:vertical_flip",
 }

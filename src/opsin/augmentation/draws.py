@@ -27,6 +27,7 @@ class Draws:
     """
 
     def __init__(self, seed: int, epoch: int, indices: np.ndarray):
+        self.seed, self.epoch, self.indices = seed, epoch, indices
         start = np.array([seed], dtype=np.uint64)
         self._states = _output(_output(start, epoch), np.asarray(indices).astype(np.uint64))
 
@@ -47,6 +48,15 @@ class Draws:
     def integer(self, name: str, low: int, high: int) -> np.ndarray:
         """Return one whole number for each picture: float64 (N,), from `low` to `high`, both included."""
         return np.floor(self.uniform(name, low, high + 1))
+
+    @property
+    def of_first_epoch(self) -> "Draws":
+        """The same pictures' numbers in epoch 0: what is drawn from them holds for the whole training."""
+        return Draws(self.seed, 0, self.indices)
+
+    def every_other_epoch(self, name: str) -> np.ndarray:
+        """Return for each picture whether it is its turn: bool (N,), true in one of any two epochs that follow."""
+        return (self.of_first_epoch.uniform(name) < 0.5) ^ (self.epoch % 2 == 1)
 
     def noise(self, name: str, position: int, shape: tuple[int, ...]) -> np.ndarray:
         """Return as many values as wanted for the picture at `position` in the batch: uint8 of that shape."""

@@ -42,16 +42,26 @@ def translation(fraction: float, draws: Draws, height: int, width: int) -> np.nd
     return translation_map(down, right)
 
 
+def alternating_flip(share: float, draws: Draws, height: int, width: int) -> np.ndarray:
+    """Mirror left and right in every other epoch."""
+    takes_part = draws.of_first_epoch.uniform("alternating flip takes part") < share
+    return _mirrored(takes_part & draws.every_other_epoch("alternating flip"), height, width)
+
+
 def horizontal_flip(probability: float, draws: Draws, height: int, width: int) -> np.ndarray:
     """Mirror left and right."""
-    sign = np.where(draws.uniform("horizontal flip") < probability, -1.0, 1.0)
-    return about_centre(diagonal(sign, np.ones_like(sign)), height, width)
+    return _mirrored(draws.uniform("horizontal flip") < probability, height, width)
 
 
 def vertical_flip(probability: float, draws: Draws, height: int, width: int) -> np.ndarray:
     """Mirror top and bottom."""
     sign = np.where(draws.uniform("vertical flip") < probability, -1.0, 1.0)
     return about_centre(diagonal(np.ones_like(sign), sign), height, width)
+
+
+def _mirrored(chosen: np.ndarray, height: int, width: int) -> np.ndarray:
+    sign = np.where(chosen, -1.0, 1.0)
+    return about_centre(diagonal(sign, np.ones_like(sign)), height, width)
 
 
 def crop_map(boxes: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -23,6 +23,7 @@ EXAMPLES = (
     "opsin train photos/ --weights none --arch resnet18 --image-size 96 --epochs 40",
     "opsin train photos/ --arch efficientnet_b0 --unfreeze-blocks 2",
     "opsin train photos/ --budget 10m",
+    "opsin train digits/ --recipe fast",
     "opsin train photos/ --out runs/first --resume",
     "opsin train photos/ --augment strong --preview-augment augmented.png",
 )
@@ -30,6 +31,7 @@ EXAMPLES = (
 RATES = ("learning_rate", "fine_tune_rate")
 FIND = "find"
 NETWORK, TRANSFER, LEARNING, DATA = "Network and pictures", "Pretrained weights", "Learning", "Data and machine"
+TRICKS = "What short training lives on (--recipe fast sets it)"
 
 
 def train(
@@ -40,6 +42,11 @@ def train(
     out: Path | None = typer.Option(None, help="The run folder to make; default: runs/NAME-OF-DATA."),
     arch: str = typer.Option(
         "auto", help="An architecture (see opsin archs), or FILE.py:function for your own.", rich_help_panel=NETWORK
+    ),
+    recipe: str = typer.Option(
+        "standard",
+        help="What is left open: standard; or fast, few epochs from scratch, chosen by the data.",
+        rich_help_panel=LEARNING,
     ),
     weights: str = typer.Option(
         "auto",
@@ -83,14 +90,38 @@ def train(
         "bilinear", help="The filter that pictures are resized with.", rich_help_panel=NETWORK
     ),
     augment: str = typer.Option(
-        "auto", help="none, light, standard, strong, screenshots, characters.", rich_help_panel=NETWORK
+        "auto", help="none, light, standard, fast, strong, screenshots, characters.", rich_help_panel=NETWORK
     ),
     preview_augment: Path | None = typer.Option(
         None, help="Draw augmented pictures into this file, and train nothing.", rich_help_panel=NETWORK
     ),
-    epochs: int = typer.Option(30, help="The most epochs.", rich_help_panel=LEARNING),
-    batch_size: int = typer.Option(64, help="Pictures a step.", rich_help_panel=LEARNING),
-    optimizer: str = typer.Option("adamw", help="adam, adamw or sgd-nesterov.", rich_help_panel=LEARNING),
+    start_size: int | None = typer.Option(
+        None,
+        help="Size of the pictures in the first epochs; they grow to --image-size; 0: one size.",
+        rich_help_panel=TRICKS,
+    ),
+    whiten: bool | None = typer.Option(
+        None, help="Let the first convolution decorrelate patches of the pictures.", rich_help_panel=TRICKS
+    ),
+    identity_init: bool | None = typer.Option(
+        None, help="Let convolutions begin by passing their input on.", rich_help_panel=TRICKS
+    ),
+    activation: str = typer.Option(
+        "auto", help="relu, gelu or silu in the place of the network's ReLUs.", rich_help_panel=TRICKS
+    ),
+    norm_momentum: float | None = typer.Option(
+        None, help="Of the moving averages in batch normalisation; default: the network's own.", rich_help_panel=TRICKS
+    ),
+    logit_scale: float | None = typer.Option(
+        None, help="Multiply the logits by this while training; default: 1.", rich_help_panel=TRICKS
+    ),
+    epochs: int | None = typer.Option(
+        None, help="The most epochs; default: 30; --recipe fast: fewer, by the data.", rich_help_panel=LEARNING
+    ),
+    batch_size: int | None = typer.Option(None, help="Pictures a step; default: 64.", rich_help_panel=LEARNING),
+    optimizer: str = typer.Option(
+        "auto", help="adam, adamw or sgd-nesterov; auto: adamw, or what the recipe says.", rich_help_panel=LEARNING
+    ),
     learning_rate: str | None = typer.Option(
         None,
         "--learning-rate",
@@ -98,15 +129,21 @@ def train(
         help="Its highest value; find: what a short trial says; default: what suits the optimizer.",
         rich_help_panel=LEARNING,
     ),
-    weight_decay: float = typer.Option(
-        0.0001, help="Decoupled weight decay (not with adam).", rich_help_panel=LEARNING
+    momentum: float | None = typer.Option(None, help="Of sgd-nesterov; default: 0.9.", rich_help_panel=LEARNING),
+    bias_rate: float | None = typer.Option(
+        None, help="What the rate is multiplied by for biases; default: 1.", rich_help_panel=TRICKS
+    ),
+    weight_decay: float | None = typer.Option(
+        None, help="Decoupled weight decay (not with adam); default: 0.0001.", rich_help_panel=LEARNING
     ),
     schedule: str = typer.Option(
-        "cosine", help="constant, cosine, one-cycle or reduce-on-plateau.", rich_help_panel=LEARNING
+        "auto",
+        help="constant, cosine, one-cycle or reduce-on-plateau; auto: cosine, or what the recipe says.",
+        rich_help_panel=LEARNING,
     ),
     warmup_epochs: float = typer.Option(1.0, help="Epochs over which the rate rises from 0.", rich_help_panel=LEARNING),
-    label_smoothing: float = typer.Option(
-        0.0, help="Share of each target spread over all classes.", rich_help_panel=LEARNING
+    label_smoothing: float | None = typer.Option(
+        None, help="Share of each target spread over all classes; default: 0.", rich_help_panel=LEARNING
     ),
     class_weights: str = typer.Option(
         "auto", help="auto weighs rare classes more if the data is imbalanced; none.", rich_help_panel=LEARNING
@@ -117,8 +154,10 @@ def train(
     monitor: str = typer.Option(
         "val_accuracy", help="What tells the best epoch: val_accuracy or val_loss.", rich_help_panel=LEARNING
     ),
-    patience: int = typer.Option(
-        10, help="Stop after so many epochs without improvement; 0: never early.", rich_help_panel=LEARNING
+    patience: int | None = typer.Option(
+        None,
+        help="Stop after so many epochs without improvement; 0: never early; default: 10.",
+        rich_help_panel=LEARNING,
     ),
     plateau_patience: int = typer.Option(
         5, help="With reduce-on-plateau: halve the rate after so many epochs.", rich_help_panel=LEARNING

@@ -26,6 +26,10 @@ MEASURES = ("loss", "accuracy", "iou")
 """What a row of the history has; `iou` where pixels have classes."""
 
 
+class DivergedError(TrainingError):
+    """The loss became infinite or no number."""
+
+
 class LearningRate(keras.callbacks.Callback):
     """Sets the optimizer's rate before each step, as a pure function of the step and the state."""
 
@@ -175,7 +179,7 @@ def averaged(network: keras.Model) -> Iterator[None]:
 
 def _require_finite(loss: float, epoch: int) -> None:
     if not math.isfinite(float(loss)):
-        raise TrainingError(
+        raise DivergedError(
             f"Expected the loss to be a number; in epoch {epoch} it became {float(loss)}. Training was stopped. "
             "Try a learning rate ten times lower (--learning-rate), a longer --warmup-epochs, or "
             "--precision float32 on a GPU."

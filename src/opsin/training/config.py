@@ -30,6 +30,12 @@ SCHEDULES = {
     "reduce-on-plateau": "opsin.training.schedules:constant",
 }
 
+RECIPES = {
+    "standard": "opsin.training.recipes:standard",
+    "fast": "opsin.training.recipes:fast",
+}
+
+ACTIVATIONS = ("relu", "gelu", "silu")
 HEADS = ("linear", "dense")
 UNFREEZE = (AUTO, "none", "all")
 MONITORS = ("val_accuracy", "val_loss")
@@ -41,7 +47,11 @@ PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 class TrainConfig(Settings):
     """How to train; every field has a default, `auto` is decided by the data and the machine.
 
+    What is None or `auto` and not said otherwise is what the recipe says: `standard`, the numbers given here; or
+    `fast`, which goes by the data.
+
     Args:
+        recipe: `standard`, or `fast`: few epochs from scratch, for small pictures above all.
         architecture: a name of `opsin archs`, `FILE.py:function` for your own, or `auto`; `own` where
             the network is given as an object.
         weights: what the network starts from: `imagenet`, `none`, a file, or a folder of files that are named after
@@ -63,19 +73,28 @@ class TrainConfig(Settings):
         color: `rgb`, `gray`, `hsv`, `lab`, or `auto` for what the architecture was drawn for.
         resample: the filter that pictures are resized with.
         augment: the augmentation policy; `auto` is `light` on pretrained weights and `standard` from scratch.
-        epochs: the most epochs.
-        batch_size: pictures a step.
-        optimizer: `adam`, `adamw` or `sgd-nesterov`.
+        start_size: height and width of the pictures in the first epochs, from which they grow to `image_size`; 0
+            for one size throughout. For networks that end in a global pooling.
+        whiten: make the first convolution decorrelate patches of the training pictures, and leave it at that.
+        identity_init: start convolutions so that they pass their input on, as far as they have filters for it.
+        activation: `relu`, `gelu` or `silu` in the place of the network's ReLUs; `auto` for the network's own.
+        norm_momentum: of the moving averages in batch normalisation; None for the network's own.
+        logit_scale: what the last layer's logits are multiplied by while training (1).
+        epochs: the most epochs (30).
+        batch_size: pictures a step (64).
+        optimizer: `adam`, `adamw` or `sgd-nesterov` (`adamw`).
         learning_rate: its highest value; None for what suits the optimizer; `find` for what a short trial says.
-        weight_decay: decoupled weight decay (not with `adam`).
-        schedule: `constant`, `cosine`, `one-cycle` or `reduce-on-plateau`.
+        momentum: of `sgd-nesterov` (0.9).
+        bias_rate: what the learning rate is multiplied by for biases (1).
+        weight_decay: decoupled weight decay (not with `adam`; 0.0001).
+        schedule: `constant`, `cosine`, `one-cycle` or `reduce-on-plateau` (`cosine`).
         warmup_epochs: epochs over which the rate rises linearly from 0 (not with `one-cycle`); may be a fraction.
-        label_smoothing: share of each target that is spread over all classes, from 0 to below 1.
+        label_smoothing: share of each target that is spread over all classes, from 0 to below 1 (0).
         class_weights: `auto` weighs classes against their frequency if the data is imbalanced; `none` never.
         ema: decay of the moving average of the weights that is judged and kept, 0.99 say; 0 keeps the weights
             themselves.
         monitor: what tells the best epoch, `val_accuracy` (ties go to the lower loss) or `val_loss`.
-        patience: stop after so many epochs without improvement; 0 never stops early.
+        patience: stop after so many epochs without improvement; 0 never stops early (10).
         plateau_patience: with `reduce-on-plateau`, halve the rate after so many epochs without improvement.
         val: fraction of the pictures for validation.
         test: fraction of the pictures held out for the report.
@@ -92,6 +111,7 @@ class TrainConfig(Settings):
         UsageError: a value is not what its field takes.
     """
 
+    recipe: str = "standard"
     architecture: str = AUTO
     weights: str = AUTO
     head: str = "linear"
@@ -108,18 +128,26 @@ class TrainConfig(Settings):
     color: str = AUTO
     resample: str = "bilinear"
     augment: str = AUTO
-    epochs: int = 30
-    batch_size: int = 64
-    optimizer: str = "adamw"
+    start_size: int | None = None
+    whiten: bool | None = None
+    identity_init: bool | None = None
+    activation: str = AUTO
+    norm_momentum: float | None = None
+    logit_scale: float | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: str = AUTO
     learning_rate: float | str | None = None
-    weight_decay: float = 0.0001
-    schedule: str = "cosine"
+    momentum: float | None = None
+    bias_rate: float | None = None
+    weight_decay: float | None = None
+    schedule: str = AUTO
     warmup_epochs: float = 1.0
-    label_smoothing: float = 0.0
+    label_smoothing: float | None = None
     class_weights: str = AUTO
     ema: float = 0.0
     monitor: str = "val_accuracy"
-    patience: int = 10
+    patience: int | None = None
     plateau_patience: int = 5
     val: float = 0.15
     test: float = 0.15
@@ -143,8 +171,10 @@ class TrainConfig(Settings):
         choose("color", self.color, [AUTO, *COLORS])
         choose("resample", self.resample, RESAMPLES)
         choose("augment", self.augment, [AUTO, *POLICIES])
-        choose("optimizer", self.optimizer, OPTIMIZERS)
-        choose("schedule", self.schedule, SCHEDULES)
+        choose("recipe", self.recipe, RECIPES)
+        choose("activation", self.activation, [AUTO, *ACTIVATIONS])
+        choose("optimizer", self.optimizer, [AUTO, *OPTIMIZERS])
+        choose("schedule", self.schedule, [AUTO, *SCHEDULES])
         choose("class_weights", self.class_weights, CLASS_WEIGHTS)
         choose("monitor", self.monitor, MONITORS)
         choose("precision", self.precision, PRECISIONS)
@@ -162,6 +192,11 @@ RANGES = {
     "layer_decay": (0.01, 1.0, "from 0.01 to 1"),
     "ema": (0.0, 0.9999, "from 0 to 0.9999"),
     "image_size": (1, 8192, "from 1 to 8192 pixels"),
+    "start_size": (0, 8192, "from 0 to 8192 pixels"),
+    "norm_momentum": (0.0, 0.9999, "from 0 to 0.9999"),
+    "logit_scale": (1e-3, 1e3, "from 0.001 to 1000"),
+    "momentum": (0.0, 0.9999, "from 0 to 0.9999"),
+    "bias_rate": (0.0, 1e3, "from 0 to 1000"),
     "epochs": (1, 100_000, "of at least 1"),
     "batch_size": (1, 65_536, "from 1 to 65536"),
     "learning_rate": (1e-12, 100.0, "above 0 and at most 100"),

@@ -9,9 +9,14 @@ import keras
 from opsin.architectures import build_network, load_network
 from opsin.architectures.weights import copy_weights
 from opsin.catalog import resolve
+from opsin.training.beginnings import freeze_to_whiten, rebuilt, start_as_identity
 from opsin.training.config import FIND, OPTIMIZERS, OWN, TrainConfig
 from opsin.training.losses import CrossEntropy, accuracy
 from opsin.training.plan import LEARNING_RATES, Plan, gpu_count
+
+MOMENTUM = 0.9
+BIASES = ("bias", "beta")
+"""What Keras's layers call what they add."""
 
 
 def make_network(plan: Plan, class_count: int, model: keras.Model | None = None) -> keras.Model:
@@ -25,21 +30,29 @@ def make_network(plan: Plan, class_count: int, model: keras.Model | None = None)
     Raises:
         UsageError: the architecture cannot be built for these pictures.
     """
-    keras.utils.set_random_seed(plan.config.seed)
+    config = plan.config
+    keras.utils.set_random_seed(config.seed)
     with device_scope():
-        network = model if model is not None else build(plan, class_count, precision=plan.config.precision)
-        compile_network(network, plan.config)
+        network = model if model is not None else build(plan, class_count, precision=config.precision)
+        if model is None:
+            network = rebuilt(network, config)
+        if config.identity_init:
+            start_as_identity(network)
+        if config.whiten:
+            freeze_to_whiten(network)
+        compile_network(network, config, rate_factors=_rate_factors(network, config), momentum=config.momentum)
     return network
 
 
-def in_float32(network: keras.Model, plan: Plan, class_count: int) -> keras.Model:
-    """Return the trained network in the arithmetic that is saved, whatever it was trained in.
+def as_saved(network: keras.Model, plan: Plan, class_count: int) -> keras.Model:
+    """Return the trained network as it is saved: in float32 and for one size, whatever it was trained in.
 
     A network of the user's own stays as they made it.
     """
-    if plan.config.precision == "float32" or plan.config.architecture == OWN:
+    config = plan.config
+    if config.architecture == OWN or (config.precision == "float32" and not config.start_size):
         return network
-    single = build(plan, class_count, precision="float32")
+    single = rebuilt(build(plan, class_count, precision="float32"), config.replace(start_size=0))
     copy_weights(network, single)
     return single
 
@@ -61,6 +74,7 @@ def compile_network(
     config: TrainConfig,
     *,
     rate_factors: Mapping[str, float] | None = None,
+    momentum: float = MOMENTUM,
     loss: keras.losses.Loss | None = None,
     metrics: Sequence[keras.metrics.Metric] | None = None,
 ) -> None:
@@ -70,12 +84,13 @@ def compile_network(
         network: the network.
         config: settings without any `auto`.
         rate_factors: what the learning rate is multiplied by for a variable, by its path; 1 for those left out.
+        momentum: of SGD.
         loss: None for the cross-entropy of classes of pictures.
         metrics: one of them called `accuracy`; None for that of classes of pictures.
     """
     settings = {"weight_decay": config.weight_decay} if config.optimizer != "adam" else {}
     if config.optimizer == "sgd-nesterov":
-        settings |= {"momentum": 0.9, "nesterov": True}
+        settings |= {"momentum": momentum, "nesterov": True}
     if config.ema:
         settings |= {"use_ema": True, "ema_momentum": config.ema}
     kind = resolve(OPTIMIZERS[config.optimizer])
@@ -94,6 +109,22 @@ def compile_network(
     )
     # Keras would build it in the first step, outside the scope and too late for a checkpoint to be put back.
     network.optimizer.build(network.trainable_variables)
+
+
+def _rate_factors(network: keras.Model, config: TrainConfig) -> dict[str, float]:
+    """Return what the learning rate is multiplied by for biases and for the last layer, which is scaled here.
+
+    A network whose logits are multiplied by s is one whose last weights are s times smaller and learn s² times slower;
+    so the network that is saved needs no further layer.
+    """
+    factors = {v.path: config.bias_rate for v in network.trainable_variables if v.name in BIASES}
+    if config.logit_scale == 1:
+        return factors if config.bias_rate != 1 else {}
+    last = network.layers[-1]
+    for variable in last.trainable_variables:
+        variable.assign(config.logit_scale * variable)
+        factors[variable.path] = factors.get(variable.path, 1.0) * config.logit_scale**2
+    return factors
 
 
 def build(

@@ -9,7 +9,7 @@ from opsin.training.fine_tuning import blocks_to_train, fine_tune, views_that_fi
 from opsin.training.fit import fit, training_batches
 from opsin.training.frozen import FrozenOutputs
 from opsin.training.learned import Learned
-from opsin.training.network import in_float32
+from opsin.training.network import as_saved
 from opsin.training.preparing import Begun
 from opsin.training.search import deadline_of, epochs_that_fit, search
 from opsin.training.stopping import Deadline, StoppedByUser, StopRequest
@@ -34,11 +34,12 @@ def _train_from_scratch(begun: Begun, stop: StopRequest) -> Learned:
     batches = training_batches(begun.stored[TRAIN], begun.class_weights, config)
     if isinstance(stop, Deadline):
         config = epochs_that_fit(begun, batches, stop)
+        batches = training_batches(begun.stored[TRAIN], begun.class_weights, config)
     val = PlainBatches(begun.stored[VAL], config.batch_size)
     fitted = fit(begun.network, batches, val, config=config, run=begun.run, stop=stop)
     classifier = network = None
     if fitted.state.best_epoch:
-        network = in_float32(begun.network, begun.plan, len(begun.class_weights))
+        network = as_saved(begun.network, begun.plan, len(begun.class_weights))
         classifier = begun.saver.save(network)
     completed = fitted.completed or (classifier is not None and not stop.by_user)
     return Learned(classifier, fitted.state.history, begun.stored, completed, fitted.error, network=network)

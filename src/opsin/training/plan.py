@@ -11,12 +11,12 @@ import numpy as np
 from opsin.architectures import ARCHITECTURES, check_network
 from opsin.architectures.figures import PARAMETERS_AND_MULTIPLY_ADDS
 from opsin.architectures.weight_files import IMAGENET, NONE, architectures_of, keras_folder, resolve_weights
-from opsin.catalog import require
+from opsin.catalog import require, resolve
 from opsin.data.dataset import ImageDataset
 from opsin.errors import DataError, PictureError, UsageError
 from opsin.images.decode import picture_size
 from opsin.images.preprocess import Preprocess
-from opsin.training.config import AUTO, OWN, TrainConfig
+from opsin.training.config import AUTO, OWN, RECIPES, TrainConfig
 from opsin.training.memory import require_memory
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ FROM_SCRATCH, PRETRAINED_FIRST = "cifar_cnn", "mobilenet_v2"
 VIEWS = 4
 FINE_TUNE_SHARE = 0.1
 TRANSFER_SETTINGS = ("head", "views", "unfreeze", "unfreeze_blocks", "fine_tune_rate", "layer_decay")
+
+REBUILDING = ("start_size", "activation")
+"""Settings that a network is built anew for."""
 
 LEARNING_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd-nesterov": 0.05}
 
@@ -62,6 +65,7 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     """
     if model is not None:
         check_network(model, tuple(model.input_shape[1:]), len(train.class_names))
+    config = _follow_recipe(config, train, model)
     config = _decide_network(config, train) if model is None else _follow_model(config, model)
     weights = resolve_weights(config.weights, config.architecture, ARCHITECTURES, offline=config.offline)
     config = dataclasses.replace(
@@ -77,6 +81,24 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     height, width = (config.image_size,) * 2 if model is None else model.input_shape[1:3]
     recipe = Preprocess(height, width, fit=config.fit, color=config.color, resample=config.resample)
     return Plan(config, recipe, weights)
+
+
+def _follow_recipe(config: TrainConfig, train: ImageDataset, model: "keras.Model | None") -> TrainConfig:
+    if model is not None:
+        _refuse_for_own_network(config)
+        config = config.replace(architecture=OWN if config.architecture == AUTO else config.architecture)
+    recipe = resolve(RECIPES[config.recipe])
+    says = recipe(config, len(train), config.image_size or min(_median_side(train), SMALL_PICTURE))
+    return config.replace(**{name: value for name, value in says.items() if getattr(config, name) in (None, AUTO)})
+
+
+def _refuse_for_own_network(config: TrainConfig) -> None:
+    for name in REBUILDING:
+        if getattr(config, name) not in (None, AUTO, 0):
+            raise UsageError(
+                f"Expected {name} only with a network that is built here; received a network of your own. Build it "
+                f"that way, and leave {name} out."
+            )
 
 
 def _decide_transfer(config: TrainConfig) -> dict[str, Any]:
@@ -136,8 +158,8 @@ def _decide_network(config: TrainConfig, train: ImageDataset) -> TrainConfig:
         )
     if name == AUTO:
         name = _choose_architecture(config, _median_side(train))
-        if name == FROM_SCRATCH:
-            side = min(_median_side(train), SMALL_PICTURE)
+    if config.recipe == "fast" or (name == FROM_SCRATCH and config.architecture == AUTO):
+        side = min(_median_side(train), SMALL_PICTURE)
     entry = ARCHITECTURES.get(name)
     side = max(side, entry.least_size) if side and entry else side
     color = config.color

@@ -68,14 +68,18 @@ def prepare(
     # Loading Keras and building the network takes one core and seconds: the others decode.
     with Decoding(parts, plan, run) as decoding:
         from opsin.training.backbone import Backbone
-        from opsin.training.network import make_network
+        from opsin.training.network import as_saved, make_network
         from opsin.training.saving import Saver
 
         plan = settle_precision(plan)
         class_count = len(parts[TRAIN].class_names)
         network = Backbone(plan, class_count, run.say) if plan.weights else make_network(plan, class_count, model)
-        _say_what_is_trained(plan, network.network if plan.weights else network, run)
+        _say_what_is_trained(plan, network.network if plan.weights else as_saved(network, plan, class_count), run)
         stored = decoding.result()
+    if not plan.weights and plan.config.whiten:
+        from opsin.training.beginnings import whiten
+
+        whiten(network, stored[TRAIN], plan.config.seed)
     weights = weigh_classes(plan.config, stored[TRAIN].dataset)
     if weights.max() > weights.min():
         run.say("The classes are imbalanced: rare ones weigh more in the loss (--class-weights).")

@@ -107,13 +107,22 @@ def _climb(
 @contextlib.contextmanager
 def unchanged(network: keras.Model) -> Iterator[None]:
     """Put a network's weights and its optimizer back as they were, after the block."""
-    variables = [*network.weights, *network.optimizer.variables]
-    before = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    before = values_of(network)
     try:
         yield
     finally:
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
+        put_values(network, before)
+
+
+def values_of(network: keras.Model) -> list[np.ndarray]:
+    """Return copies of a network's weights and of what its optimizer remembers, for `put_values`."""
+    return [keras.ops.convert_to_numpy(v).copy() for v in (*network.weights, *network.optimizer.variables)]
+
+
+def put_values(network: keras.Model, values: list[np.ndarray]) -> None:
+    """Put back what `values_of` gave."""
+    for variable, value in zip((*network.weights, *network.optimizer.variables), values, strict=True):
+        variable.assign(value)
 
 
 def choose_rate(rates: list[float], losses: list[float]) -> float:

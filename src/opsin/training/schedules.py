@@ -9,6 +9,9 @@ ONE_CYCLE_RISE = 0.25
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1 / 2500
 
+GROWING_SHARE = 0.6
+SIZE_STEP = 4
+
 
 def constant(progress: float) -> float:
     """Return 1 whatever the progress, a fraction from 0 to 1 of all steps."""
@@ -53,3 +56,30 @@ def rate_at(step: int, *, steps: int, warmup_steps: int, schedule: Schedule) -> 
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     return schedule((step - warmup_steps) / max(1, steps - warmup_steps))
+
+
+def growing_size(start: int, full: int, epochs: int) -> Callable[[int], int]:
+    """Return the side of the pictures of each epoch, by its number from 0: it grows in the first 60 % of the epochs.
+
+    Straight from `start`, in steps of `SIZE_STEP` pixels, so that few sizes occur.
+
+    >>> [growing_size(20, 32, 8)(epoch) for epoch in range(8)]
+    [20, 20, 24, 24, 28, 32, 32, 32]
+    """
+
+    def side(epoch: int) -> int:
+        grown = start + (full - start) * epoch / (GROWING_SHARE * epochs)
+        return full if grown >= full else min(full, start + int(grown - start) // SIZE_STEP * SIZE_STEP)
+
+    return side
+
+
+def same_until(size_at: Callable[[int], int] | None, epoch: int, epochs: int) -> int:
+    """Return the first epoch after `epoch` with pictures of another size, at most `epochs`.
+
+    >>> same_until(growing_size(20, 32, 8), 2, 8), same_until(None, 2, 8)
+    (4, 8)
+    """
+    if size_at is None:
+        return epochs
+    return next((later for later in range(epoch + 1, epochs) if size_at(later) != size_at(epoch)), epochs)

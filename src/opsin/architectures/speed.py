@@ -1,0 +1,75 @@
+"""Networks that learn much in few epochs: shallow, wide, and past the largest maps as soon as can be.
+
+The plan is that of airbench (Jordan 2024, arXiv 2404.00498, section 3.1, after DAWNBench's ResNet-9 and hlb-CIFAR10): a
+small convolution that can be whitened, then stages of two 3×3 convolutions, no scale in the normalisation, the largest
+value of each map. What differs is for processors: the first convolution has a stride, so that no map is larger than
+about 16×16; a stage pools before its convolutions instead of between them; SiLU, which costs half of what GELU does.
+"""
+
+import math
+
+import keras
+
+from opsin.architectures.blocks import logits_head
+from opsin.architectures.scaling import scaled_image
+
+# A picture's side after the first convolution is at least this, so that stages are left.
+LEAST_MAP = 12
+LARGEST_STRIDE = 4
+LAST_MAP = 3
+"""Stages pool while a map's side stays at least so large."""
+
+MOST_COMPONENTS = 24
+"""Of patches: what is left of photos' patches beyond these is less than a thousandth of their variance."""
+
+MOMENTUM = 0.6
+"""Of the moving averages in the normalisation: few steps are few chances to catch up (arXiv 2404.00498, appendix A)."""
+
+
+def _normalized_silu(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
+    x = keras.layers.Conv2D(
+        filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
+    )(x)
+    x = keras.layers.BatchNormalization(momentum=MOMENTUM, scale=False, name=f"{name}_norm")(x)
+    return keras.layers.Activation("silu", name=f"{name}_silu")(x)
+
+
+def first_stride(side: int) -> int:
+    """Return the stride of the first convolution for pictures of a side in pixels: 1, 2 or 4.
+
+    >>> [first_stride(side) for side in (8, 28, 32, 64, 224)]
+    [1, 2, 2, 4, 4]
+    """
+    stride = 1
+    while stride < LARGEST_STRIDE and side // (2 * stride) >= LEAST_MAP:
+        stride *= 2
+    return stride
+
+
+def speed_cnn(input_shape: tuple[int, int, int], class_count: int, width: float = 1.0) -> keras.Model:
+    """Build a network for few epochs: patches in, stages of 64, 128 and 256 filters on ever smaller maps.
+
+    Args:
+        input_shape: `(h, w, c)`.
+        class_count: k.
+        width: what the filters of all stages are multiplied by.
+    """
+    image, x = scaled_image(input_shape, "zero_one")
+    side = min(input_shape[:2])
+    stride = first_stride(side)
+    # Each kernel overlaps its neighbours by half.
+    size = 2 * stride
+    filters = 2 * min(size * size * input_shape[2], MOST_COMPONENTS)
+    x = keras.layers.Conv2D(filters, size, strides=stride, padding="same", name="patches")(x)
+    x = keras.layers.Activation("silu", name="patches_silu")(x)
+    stages = 1 + max(1, int(math.log2(max(2, side // stride / LAST_MAP))))
+    for stage in range(stages):
+        name = f"stage{stage + 1}"
+        # The last three are the widest; large pictures have narrow ones before them.
+        wide = round(width * 256 / 2 ** min(stages - 1 - stage, 3) / 8) * 8
+        if stage:
+            x = keras.layers.MaxPooling2D(2, name=f"{name}_pool")(x)
+            x = _normalized_silu(x, wide, name=f"{name}_1")
+        x = _normalized_silu(x, wide, name=f"{name}_2")
+    x = keras.layers.GlobalMaxPooling2D(name="features")(x)
+    return keras.Model(image, logits_head(x, class_count), name="speed_cnn")

@@ -1,0 +1,130 @@
+"""`--recipe`: what the settings are that a user leaves open.
+
+A recipe is a function `(config, pictures, side)` that returns values for them, by name; what the user has given stands.
+`fast` puts together what short training from scratch has been found to live on; every part is a setting of its own,
+with its source:
+
+- a first convolution that whitens patches and stays as it is, convolutions that begin as the identity, scaled logits,
+  fast biases, alternating flips, label smoothing of 0.2 and few, large steps: Jordan 2024, arXiv 2404.00498, section 3;
+- one cycle of the learning rate: Smith 2018, arXiv 1803.09820, section 4;
+- Nesterov's momentum with decoupled weight decay: Loshchilov and Hutter 2017, arXiv 1711.05101, algorithm 1;
+- small pictures first: Howard, DAWNBench 2018; Tan and Le 2021, arXiv 2104.00298, section 4.
+"""
+
+from typing import Any
+
+from opsin.architectures.weight_files import NONE
+from opsin.errors import UsageError
+from opsin.training.config import AUTO, TrainConfig, seconds_of
+
+MOMENTUM = 0.85
+SUMMED_RATE = 11.5
+"""The learning rate for the summed loss of 1024 pictures, before momentum: arXiv 2404.00498, listing 4."""
+
+DECAY = 0.0153
+"""What weights lose in a step of 1024 pictures at the highest rate, before momentum; of the same place."""
+
+MANY, FEW_EPOCHS = 50_000, 8
+MOST_EPOCHS = 40
+NARROW = "speed_cnn_narrow"
+FAST = "speed_cnn"
+CARES_FOR_BUDGET = 4
+"""Epochs that a budget should leave room for."""
+
+PICTURES_A_SECOND = 250
+"""What two cores of a laptop train `speed_cnn` with, to tell whether a budget is a short one."""
+
+SHRUNK = 0.625
+LEAST_START = 16
+
+
+def standard(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
+    """Return what suits most networks: AdamW, half a cosine, 30 epochs that may end early."""
+    return {
+        "epochs": 30,
+        "batch_size": 64,
+        "optimizer": "adamw",
+        "momentum": 0.9,
+        "bias_rate": 1.0,
+        "weight_decay": 0.0001,
+        "schedule": "cosine",
+        "label_smoothing": 0.0,
+        "patience": 10,
+        "start_size": 0,
+        "whiten": False,
+        "identity_init": False,
+        "logit_scale": 1.0,
+    }
+
+
+def fast(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
+    """Return what brings a network from scratch far in few epochs, by how many pictures there are and how large.
+
+    Args:
+        config: settings; `weights` is `none` or `auto`.
+        pictures: how many there are to learn from.
+        side: of the network's input, in pixels.
+
+    Raises:
+        UsageError: the settings name pretrained weights.
+    """
+    if config.weights not in (AUTO, NONE):
+        raise UsageError(
+            f"Expected no weights with the recipe 'fast', which trains from scratch; received {config.weights!r}. "
+            "Leave one of the two out."
+        )
+    batch_size = config.batch_size or _batch_size(pictures)
+    # Decay and rate of the paper are for sums over a batch; here the loss is a mean.
+    step = batch_size / (1024 * (1 + 1 / (1 - MOMENTUM)))
+    rate = SUMMED_RATE * step
+    return {
+        "weights": NONE,
+        "architecture": _affordable(config, pictures),
+        "augment": "fast",
+        "epochs": epochs_for(pictures),
+        "batch_size": batch_size,
+        "optimizer": "sgd-nesterov",
+        "learning_rate": rate if config.optimizer in (AUTO, "sgd-nesterov") else None,
+        "momentum": MOMENTUM,
+        "bias_rate": 64.0,
+        # Where the paper adds decay to the gradient, momentum makes it so many times larger.
+        "weight_decay": DECAY * step / rate / (1 - MOMENTUM),
+        "schedule": "one-cycle",
+        "label_smoothing": 0.2,
+        # The cycle is to come to its end.
+        "patience": 0,
+        "start_size": _start_size(side) if config.architecture in (AUTO, FAST, NARROW) else 0,
+        "whiten": True,
+        "identity_init": True,
+        "logit_scale": 1 / 9,
+    }
+
+
+def epochs_for(pictures: int) -> int:
+    """Return the epochs of `fast`: 8 of 50,000 pictures, more of fewer, but ever fewer steps.
+
+    >>> [epochs_for(pictures) for pictures in (100, 1_000, 5_000, 50_000, 1_000_000)]
+    [28, 17, 13, 8, 4]
+    """
+    return max(1, min(MOST_EPOCHS, round(FEW_EPOCHS * (MANY / max(1, pictures)) ** 0.2)))
+
+
+def _batch_size(pictures: int) -> int:
+    """Return a power of two from 16 to 256 that leaves at least about 20 steps an epoch."""
+    size = 16
+    while size < 256 and pictures // (2 * size) >= 20:
+        size *= 2
+    return size
+
+
+def _affordable(config: TrainConfig, pictures: int) -> str:
+    if config.budget is None:
+        return FAST
+    affordable = seconds_of(config.budget) * PICTURES_A_SECOND / max(1, pictures)
+    return FAST if affordable >= CARES_FOR_BUDGET else NARROW
+
+
+def _start_size(side: int) -> int:
+    """Return five eighths of the size, in steps of four; 0 where pictures are small anyhow."""
+    size = round(SHRUNK * side / 4) * 4
+    return size if LEAST_START <= size < side else 0

@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+
+import opsin
+from opsin.architectures import build_network
+from opsin.errors import UsageError
+from opsin.training.config import TrainConfig
+from opsin.training.network import make_network
+from opsin.training.plan import make_plan, settle_precision
+from opsin.training.recipes import epochs_for, fast, standard
+from opsin.training.run_folder import RunFolder
+
+
+def test_what_is_left_open_is_what_the_standard_recipe_says(colors):
+    config = make_plan(TrainConfig(weights="none"), colors).config
+
+    assert (config.epochs, config.batch_size, config.optimizer, config.schedule) == (30, 64, "adamw", "cosine")
+    assert (config.weight_decay, config.label_smoothing, config.patience, config.learning_rate) == (1e-4, 0, 10, 1e-3)
+    assert (config.whiten, config.identity_init, config.start_size, config.logit_scale) == (False, False, 0, 1)
+
+
+def test_the_fast_recipe_decides_network_schedule_and_augmentation(colors):
+    config = make_plan(TrainConfig(recipe="fast"), colors).config
+
+    assert (config.architecture, config.weights, config.augment) == ("speed_cnn", "none", "fast")
+    assert (config.optimizer, config.schedule, config.image_size) == ("sgd-nesterov", "one-cycle", 24)
+    assert config.whiten
+    assert config.identity_init
+    assert config.patience == 0
+
+
+def test_what_the_user_says_stands_against_the_recipe_even_if_it_is_the_usual(colors):
+    given = TrainConfig(recipe="fast", epochs=30, batch_size=64, optimizer="adamw", whiten=False, label_smoothing=0.0)
+
+    config = make_plan(given, colors).config
+
+    assert (config.epochs, config.batch_size, config.optimizer) == (30, 64, "adamw")
+    assert (config.whiten, config.label_smoothing, config.learning_rate) == (False, 0.0, 1e-3)
+
+
+def test_resolved_settings_resolve_to_themselves(colors):
+    config = make_plan(TrainConfig(recipe="fast"), colors).config
+
+    assert make_plan(config, colors).config == config
+
+
+def test_an_architecture_of_the_users_is_trained_by_the_recipe_too(colors):
+    config = make_plan(TrainConfig(recipe="fast", architecture="resnet20"), colors).config
+
+    assert (config.architecture, config.start_size, config.optimizer) == ("resnet20", 0, "sgd-nesterov")
+
+
+def test_pretrained_weights_and_the_fast_recipe_exclude_each_other():
+    with pytest.raises(UsageError, match="no weights with the recipe 'fast'"):
+        fast(TrainConfig(recipe="fast", weights="imagenet"), 100, 32)
+
+
+def test_rate_and_decay_of_the_paper_are_those_of_its_listing():
+    """For sums over 1024 pictures, momentum 0.85: 11.5 and 0.0153, both over 1 + 1 / (1 - 0.85)."""
+    says = fast(TrainConfig(recipe="fast", batch_size=1024), 50_000, 32)
+
+    assert says["learning_rate"] == pytest.approx(11.5 / (1 + 1 / 0.15))
+    # What a step takes off a weight in the end, momentum included.
+    assert says["learning_rate"] * says["weight_decay"] == pytest.approx(0.0153 / (1 + 1 / 0.15) / 0.15)
+
+
+def test_smaller_batches_have_smaller_steps_in_the_same_ratio():
+    small, large = (fast(TrainConfig(batch_size=size), 50_000, 32) for size in (128, 512))
+
+    assert 4 * small["learning_rate"] == pytest.approx(large["learning_rate"])
+
+
+def test_more_pictures_have_fewer_epochs_and_larger_batches_but_never_no_step():
+    counts = (10, 100, 1_000, 10_000, 100_000)
+    says = [fast(TrainConfig(), count, 32) for count in counts]
+
+    assert sorted((one["epochs"] for one in says), reverse=True) == [one["epochs"] for one in says]
+    assert sorted(one["batch_size"] for one in says) == [one["batch_size"] for one in says]
+    assert epochs_for(10**9) >= 1
+
+
+@pytest.mark.parametrize("side", [8, 16, 28, 32, 64, 512])
+def test_pictures_start_smaller_only_where_something_is_left_of_them(side):
+    start = fast(TrainConfig(), 1_000, side)["start_size"]
+
+    assert start == 0 or (16 <= start < side and start % 4 == 0)
+
+
+def test_a_short_budget_gets_the_narrow_network():
+    assert fast(TrainConfig(budget="10s"), 50_000, 32)["architecture"] == "speed_cnn_narrow"
+    assert fast(TrainConfig(budget="10m"), 2_000, 32)["architecture"] == "speed_cnn"
+
+
+def test_both_recipes_speak_of_settings_that_there_are():
+    for recipe in (standard, fast):
+        TrainConfig().replace(**recipe(TrainConfig(), 100, 32))
+
+
+def test_scaled_logits_are_smaller_weights_that_learn_slower_by_the_square(colors):
+    plan = make_plan(TrainConfig(recipe="fast", start_size=0, logit_scale=0.5, bias_rate=1.0), colors)
+    plain = make_plan(TrainConfig(recipe="fast", start_size=0, logit_scale=1.0, bias_rate=1.0), colors)
+
+    def before_and_after(one):
+        network = make_network(settle_precision(one), 3)
+        kernel = network.get_layer("logits").kernel
+        first = kernel.numpy()
+        network.optimizer.learning_rate = 0.1
+        network.optimizer.exclude_from_weight_decay(var_list=network.trainable_variables)
+        gradients = [np.ones(v.shape, np.float32) for v in network.trainable_variables]
+        network.optimizer.apply([*map(np.asarray, gradients)], network.trainable_variables)
+        return first, kernel.numpy() - first
+
+    (scaled, slow), (unscaled, step) = before_and_after(plan), before_and_after(plain)
+    np.testing.assert_allclose(scaled, 0.5 * unscaled, rtol=1e-5)
+    np.testing.assert_allclose(slow, 0.25 * step, rtol=1e-4)
+
+
+def test_biases_learn_faster_by_what_the_settings_say(colors):
+    plan = make_plan(TrainConfig(recipe="fast", start_size=0, whiten=False, logit_scale=1.0, bias_rate=8.0), colors)
+    network = make_network(settle_precision(plan), 3)
+    before = {v.path: v.numpy() for v in network.trainable_variables}
+    network.optimizer.learning_rate = 0.1
+    network.optimizer.exclude_from_weight_decay(var_list=network.trainable_variables)
+
+    network.optimizer.apply([np.ones(v.shape, np.float32) for v in network.trainable_variables])
+
+    moved = {v.path: float(np.abs(v.numpy() - before[v.path]).mean()) for v in network.trainable_variables}
+    kernels = {round(step, 4) for path, step in moved.items() if path.endswith("kernel")}
+    biases = {round(step / 8, 4) for path, step in moved.items() if path.endswith(("bias", "beta"))}
+    assert len(kernels) == 1
+    assert kernels == biases
+
+
+@pytest.fixture(scope="module")
+def fast_run(colors, tmp_path_factory):
+    splits = colors.split(0.2, 0.2, seed=0)
+    config = TrainConfig(recipe="fast", architecture="speed_cnn_narrow", epochs=4, start_size=16, batch_size=8)
+    folder = tmp_path_factory.mktemp("fast") / "run"
+    return opsin.train(splits.train, splits.val, config, test=splits.test, out=RunFolder.create(folder))
+
+
+def test_the_fast_recipe_learns_and_saves_a_network_of_one_size(fast_run):
+    assert fast_run.completed
+    assert fast_run.report.metrics.accuracy.value > 0.6
+    assert tuple(fast_run.classifier.runtime.input_shape) == (24, 24, 3)
+
+
+def test_the_first_layer_of_a_fast_run_is_what_whitening_made_of_it(fast_run, colors):
+    """Training leaves it alone."""
+    from opsin.runtimes.keras import load_network
+    from opsin.training.beginnings import first_convolution
+
+    saved = load_network(fast_run.folder / "model" / "model.keras")
+    kernel = first_convolution(saved).kernel.numpy()
+    half = kernel.shape[-1] // 2
+    np.testing.assert_allclose(kernel[..., half:], -kernel[..., :half], rtol=1e-6)
+    assert not np.allclose(kernel, first_convolution(build_network("speed_cnn_narrow", (24, 24, 3), 3)).kernel.numpy())
+
+
+def test_a_network_of_ones_own_cannot_be_built_anew(colors):
+    network = build_network("speed_cnn_narrow", (24, 24, 3), 3)
+    splits = colors.split(0.2, 0.2, seed=0)
+
+    with pytest.raises(UsageError, match="start_size only with a network that is built here"):
+        opsin.train(splits.train, splits.val, TrainConfig(start_size=16), model=network)
