@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from opsin.errors import DataError, UsageError
-from opsin.segmentation.boundaries import Tolerance, boundary, count_boundaries, near
+from opsin.segmentation.boundaries import Tolerance, boundary, count_boundaries, count_near, near
 from opsin.segmentation.counting import count_confusions, count_pixels
 from opsin.segmentation.margins import estimate_ratio, student
 from opsin.segmentation.metrics import PixelJudge, dice, iou
@@ -114,7 +114,11 @@ def test_what_is_near_is_what_the_distance_transform_says(radius):
 
     pixels = np.random.default_rng(3).random((17, 23)) < 0.02
 
-    assert near(pixels, radius).tolist() == (distance_transform_edt(~pixels) <= radius).tolist()
+    within = distance_transform_edt(~pixels) <= radius
+    others = np.random.default_rng(4).random(pixels.shape) < 0.3
+
+    assert near(pixels, radius).tolist() == within.tolist()
+    assert count_near(others, pixels, radius) == (others & within).sum()
     assert not near(np.zeros((4, 4), bool), radius).any()
 
 
