@@ -19,7 +19,9 @@ _PUBLIC = {
     "Preprocess": "opsin.images.preprocess",
     "Report": "opsin.evaluation.report",
     "RunFolder": "opsin.training.run_folder",
+    "SegmentConfig": "opsin.segmentation.config",
     "SegmentationDataset": "opsin.segmentation.dataset",
+    "Segmenter": "opsin.segmentation.segmenter",
     "TrainConfig": "opsin.training.config",
     "TrainingRun": "opsin.training.train",
     "benchmark": "opsin.evaluation.benchmark",
@@ -31,6 +33,7 @@ _PUBLIC = {
     "explain": "opsin.explanation.explain",
     "export": "opsin.exporters.export",
     "train": "opsin.training.train",
+    "train_segmentation": "opsin.segmentation.train",
     "verify": "opsin.exporters.verify",
 }
 

@@ -173,6 +173,13 @@ def test_summary_takes_a_run(opsin, run):
     assert "up_1_skip" in out
 
 
+def test_verify_takes_a_run(opsin, run):
+    code, out, _ = opsin("verify", run)
+
+    assert code == 0
+    assert "give the same probabilities" in out
+
+
 def test_a_classifiers_command_says_that_this_is_a_segmenter(opsin, run, data):
     code, _, err = opsin("predict", run, data / "images" / "0.png")
 

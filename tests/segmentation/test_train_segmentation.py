@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from opsin.segmentation.dataset import SegmentationDataset
 from opsin.segmentation.masks import read_mask
 from opsin.segmentation.segmenter import Segmenter
 from opsin.segmentation.train import train_segmentation
+from opsin.segmentation.verify import replay, verify_segmenter
 from opsin.training.run_folder import RunFolder
 
 SMALL = SegmentConfig(
@@ -154,6 +156,31 @@ def test_a_segmenter_is_told_that_this_is_a_classifier(run, tmp_path):
 
     with pytest.raises(ModelError, match="classifies whole pictures"):
         Segmenter.open(tmp_path)
+
+
+@pytest.mark.parametrize("runtime", ["litert", "keras"])
+def test_it_is_verified_by_its_golden_pictures(run, runtime):
+    found = verify_segmenter(run.folder, runtime=runtime)
+
+    assert found.passed
+    assert [check.what for check in found.checks] == ["files", "golden pictures"]
+
+
+def test_a_network_that_says_something_else_is_found(run):
+    segmenter = Segmenter.open(run.folder)
+    network = segmenter.network
+    segmenter.network = lambda images: network(images)[..., ::-1]
+
+    assert not replay(segmenter).passed
+
+
+def test_an_altered_file_is_found(run, tmp_path):
+    shutil.copytree(run.folder / "model", tmp_path / "model")
+    (tmp_path / "model" / "golden" / "0.png").write_bytes(b"another")
+
+    found = verify_segmenter(tmp_path / "model")
+
+    assert [check.what for check in found.checks] == ["golden/0.png"]
 
 
 def test_the_same_seed_gives_the_same_run(run, squares, tmp_path):

@@ -25,7 +25,10 @@ def verify(
     The exit code is 1 if something differs.
     """
     from opsin.exporters.verify import verify as verify_folder
+    from opsin.model_folder import SEGMENTATION, ModelCard, find_model_folder
 
+    if ModelCard.read(find_model_folder(model), task=None).task == SEGMENTATION:
+        from opsin.segmentation.verify import verify_segmenter as verify_folder
     found = verify_folder(model, runtime=runtime)
     print(json.dumps(found.to_dict(), indent=2) if as_json else found)
     if not found.passed:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from opsin.catalog import require, resolve
 from opsin.errors import ModelError
 from opsin.model_folder import ModelCard, read_proved
 from opsin.names import KERAS, TWIN
@@ -42,10 +43,8 @@ def open_network(folder: Path, card: ModelCard, runtime: str | None, threads: in
 
 
 def _open_keras(folder: Path, card: ModelCard) -> Network:
-    from opsin.catalog import require
-    from opsin.runtimes.keras import load_network
-
     read_proved(folder, KERAS, card)
-    network = load_network(folder / KERAS)
+    # By its name: who predicts through LiteRT needs nothing of Keras.
+    network = resolve("opsin.runtimes.keras:load_network")(folder / KERAS)
     ops = require("keras", "running a network").ops
     return lambda images: ops.convert_to_numpy(network(as_input(images, "float32"), training=False))

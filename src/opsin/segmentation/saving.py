@@ -21,14 +21,11 @@ from opsin.names import GOLDEN, GOLDEN_LOGITS, KERAS, LAYERS, MODEL, TWIN
 from opsin.runtimes.litert import LiteRTNetwork
 from opsin.segmentation.dataset import SegmentationDataset
 from opsin.segmentation.plan import SegmentPlan
-from opsin.segmentation.segmenter import Segmenter
+from opsin.segmentation.segmenter import Segmenter, on_grid
 from opsin.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import keras
-
-GRID = 8
-"""Golden logits are kept of so many places along each side: all of them would take more room than the network."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +91,11 @@ def write_segmentation_model(folder: str | Path, network: "keras.Model", card: M
         images = np.stack([card.preprocess.read(temporary / GOLDEN / name) for name in names]).astype(np.float32)
         with keras.device("cpu"):  # GPUs compute in TF32, which keeps 3 digits.
             logits = np.concatenate([bare.predict_on_batch(image[None]) for image in images])
-        document = {"pictures": names, "grid": GRID, "logits": on_grid(logits).tolist()}
+        document = {"pictures": names, "logits": on_grid(logits).tolist()}
         (temporary / GOLDEN_LOGITS).write_text(json.dumps(document))
         remarks = _write_twin(temporary, bare, images, logits)
         replace(card, files=hash_files(temporary)).save(temporary)
     return remarks
-
-
-def on_grid(logits: np.ndarray) -> np.ndarray:
-    """Return float32 (N, GRID, GRID, k): logits (N, h, w, k) at places that lie evenly over the picture."""
-    rows, columns = (np.linspace(0, size - 1, GRID).round().astype(int) for size in logits.shape[1:3])
-    return logits[:, rows[:, None], columns]
 
 
 def _write_twin(folder: Path, network: "keras.Model", images: np.ndarray, logits: np.ndarray) -> list[str]:

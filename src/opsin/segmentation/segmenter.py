@@ -23,6 +23,9 @@ from opsin.segmentation.tiles import Tiling, segment_in_tiles, tile_bands
 BATCH = 4
 """Images that the network sees at once."""
 
+GRID = 8
+"""Golden answers are kept of so many places along each side: all of them would take more room than the network."""
+
 
 @dataclass(frozen=True, eq=False)
 class SegmentedPicture:
@@ -187,3 +190,9 @@ def pixel_softmax(logits: np.ndarray) -> np.ndarray:
     exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
     exponents /= exponents.sum(axis=-1, keepdims=True)
     return exponents
+
+
+def on_grid(said: np.ndarray) -> np.ndarray:
+    """Return (N, GRID, GRID, k): of what is said of pixels, (N, h, w, k), places that lie evenly over the picture."""
+    rows, columns = (np.linspace(0, size - 1, GRID).round().astype(int) for size in said.shape[1:3])
+    return said[:, rows[:, None], columns]
