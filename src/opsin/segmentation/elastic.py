@@ -33,7 +33,9 @@ def displacement(amount: float, grid: int, draws: Draws, height: int, width: int
     noise = draws.noise("elastic", 0, (2, down.shape[1], right.shape[1], 2))
     # Two bytes make one number from -1 to 1.
     uniform = (noise @ np.array([256, 1])) / 32767.5 - 1
-    field = down @ uniform.astype(np.float32) @ right.T
+    # Not by BLAS, which would wait for threads that other batches keep busy: 60 ms in place of 3.
+    rows = np.einsum("hm,cmn->chn", down, uniform.astype(np.float32))
+    field = np.einsum("chn,nw->chw", rows, np.ascontiguousarray(right.T))
     spread = np.sqrt((down**2).sum(axis=1).mean() * (right**2).sum(axis=1).mean()) * _UNIFORM_DEVIATION
     return field * np.float32(amount * min(height, width) / spread)
 

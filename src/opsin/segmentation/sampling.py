@@ -1,10 +1,13 @@
 """Looking up a picture's pixels at any places, one for each pixel of the new picture."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from opsin.augmentation.resampling import FOLDS
+
+_PIXELS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,28 +68,52 @@ def sample_bilinear(image: np.ndarray, places: Places, *, fill: str, fill_value:
     Returns:
         uint8 (h', w', c), of the places' shape.
     """
+    result = np.empty((*places.rows.shape, image.shape[2]), dtype=np.uint8)
+    # A few rows at a time, whose numbers stay near the processor: half the time of all at once.
+    step = max(1, _PIXELS_AT_ONCE // places.rows.shape[1])
+    for start in range(0, len(result), step):
+        part = slice(start, start + step)
+        result[part] = _interpolated(image, places.rows[part], places.columns[part], fill, fill_value)
+    return result
+
+
+def _interpolated(image: np.ndarray, rows: np.ndarray, columns: np.ndarray, fill: str, fill_value: int) -> np.ndarray:
     height, width, channels = image.shape
-    flat = image.reshape(-1, channels).astype(np.float32)
-    top, left = np.floor(places.rows), np.floor(places.columns)
-    down, right = (places.rows - top)[..., None], (places.columns - left)[..., None]
-    top, left = top.astype(np.int32), left.astype(np.int32)
-    fold = FOLDS[fill]
-    rows = [(fold(top + step, height), _beyond(top + step, height)) for step in (0, 1)]
-    columns = [(fold(left + step, width), _beyond(left + step, width)) for step in (0, 1)]
-    result = np.zeros((*top.shape, channels), dtype=np.float32)
-    for (row, row_beyond), weight in zip(rows, (1 - down, down), strict=True):
-        for (column, column_beyond), share in zip(columns, (1 - right, right), strict=True):
-            taken = flat.take(row * width + column, axis=0)
-            if fill == "constant":
-                taken[row_beyond | column_beyond] = fill_value
-            result += weight * share * taken
-    return np.rint(result, out=result).astype(np.uint8)
+    flat = image.reshape(-1, channels)
+    top, left = np.floor(rows), np.floor(columns)
+    down, right = (rows - top)[..., None], (columns - left)[..., None]
+    top, left = top.astype(np.intp), left.astype(np.intp)
+    above, below = (_Side.of(top + step, height, fill) for step in (0, 1))
+    before, behind = (_Side.of(left + step, width, fill) for step in (0, 1))
+
+    def taken(row: _Side, column: _Side) -> np.ndarray:
+        found = flat.take(row.at * width + column.at, axis=0).astype(np.float32)
+        if fill == "constant":
+            found[row.beyond | column.beyond] = fill_value
+        return found
+
+    upper, lower = (_between(taken(row, before), taken(row, behind), right) for row in (above, below))
+    return np.rint(_between(upper, lower, down))
+
+
+def _between(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+    second -= first
+    second *= share
+    second += first
+    return second
+
+
+class _Side(NamedTuple):
+    """Where positions along a side are in the picture, and which of them lie beyond it."""
+
+    at: np.ndarray
+    beyond: np.ndarray
+
+    @classmethod
+    def of(cls, positions: np.ndarray, size: int, fill: str) -> "_Side":
+        return cls(FOLDS[fill](positions, size), (positions < 0) | (positions >= size))
 
 
 def _line(row: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     # In double precision: half a pixel in 10,000 must not become the other side of a half.
     return (row[0] * x + row[1] * y + row[2]).astype(np.float32)
-
-
-def _beyond(positions: np.ndarray, size: int) -> np.ndarray:
-    return (positions < 0) | (positions >= size)
