@@ -301,12 +301,15 @@ def test_reading_a_summary_loads_no_keras():
     ],
 )
 def test_well_known_networks_have_their_published_figures(name, parameters, multiply_adds, field):
-    model = getattr(keras.applications, name)(weights=None)
+    # No weight is drawn.
+    with keras.StatelessScope(initialize_variables=False):
+        model = getattr(keras.applications, name)(weights=None)
     summary = summarize(model)
     assert [row.name for row in summary.layers] == [operation.name for operation in model.operations]
     assert summary.parameters == model.count_params() == parameters
     assert summary.multiply_adds == pytest.approx(multiply_adds, rel=0.004)
     assert [row.receptive_field for row in summary.layers if row.receptive_field][-1] == (field, field)
+    keras.utils.clear_session()
 
 
 def test_the_multiply_adds_of_vgg16_add_up_by_hand():
