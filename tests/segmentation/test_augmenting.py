@@ -72,7 +72,19 @@ def test_colours_change_in_the_picture_alone():
     assert (augment_pair(image, mask, seed=0, epoch=0, index=0, policy=policy.for_color("lab"))[0] == image).all()
 
 
-def test_flips_and_quarter_turns_are_exact():
+def test_pictures_are_bent_and_moved_by_one_map():
+    image, mask = halves()
+    moved = PairPolicy(base=Policy(horizontal_flip=1.0, crop=0.5, fill="nearest"))
+    bent = PairPolicy(base=moved.base, elastic=1e-7)
+
+    expected, found = (augment_pair(image, mask, seed=0, epoch=0, index=2, policy=one) for one in (moved, bent))
+
+    assert (found[1] != expected[1]).sum() <= 3
+    assert np.abs(found[0].astype(int) - expected[0]).max() <= 2
+    assert (found[1] != mask).sum() > 100
+
+
+def test_flips_are_exact():
     mask = np.arange(16, dtype=np.uint8).reshape(4, 4)
     image = np.repeat(mask[:, :, None], 3, axis=2) * 10
     flipped = augment_pair(

@@ -119,7 +119,9 @@ def test_jpeg_masks_are_found_and_said(write_pairs, found, encode):
 
 def test_a_mask_that_fits_a_turned_picture_both_ways_is_said(write_pairs, found, encode):
     root = write_pairs({"a": mask(), "b": mask(), "c": mask()})
-    for name, orientation in (("a", 3), ("b", 6)):
+    # Of a picture that lies, it is told by the mask's size on which of the two it was drawn.
+    (root / "masks" / "c.png").write_bytes(encode(mask().T))
+    for name, orientation in (("a", 3), ("b", 6), ("c", 6)):
         image = Image.open(root / "images" / f"{name}.png")
         exif = Image.Exif()
         exif[0x0112] = orientation

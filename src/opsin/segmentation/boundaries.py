@@ -159,7 +159,8 @@ def count_near(pixels: np.ndarray, others: np.ndarray, radius: float) -> int:
         first, last = np.maximum(columns - reach, 0), np.minimum(columns + reach + 1, width)
         found = np.zeros(len(rows), dtype=bool)
         for row in (rows - distance, rows + distance):
+            # Beyond the picture, the row at its edge stands in: it was asked for before, at a greater reach.
             there = np.clip(row, 0, height - 1)
-            found |= (summed[there, last] > summed[there, first]) & (row == there)
+            found |= summed[there, last] > summed[there, first]
         rows, columns = rows[~found], columns[~found]
     return alone - len(rows)
