@@ -1,5 +1,6 @@
 """From stored pixels to the batches that a network is trained on."""
 
+import time
 from collections.abc import Callable
 
 import keras
@@ -15,6 +16,8 @@ LEAST_WORKERS = 2
 
 class TrainingBatches(keras.utils.PyDataset):
     """Shuffled, augmented batches; everything random is a pure function of (seed, epoch).
+
+    `preparing` has the seconds that each batch took, one after the other.
 
     Each batch is a triple: images float32 (N, h, w, c), 0 to 255; targets int32 (N,), or float32 (N, k) where
     pictures are mixed; sample weights float32 (N,).
@@ -47,6 +50,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self.class_weights = np.asarray(class_weights, dtype=np.float32)
         self.labels = images.dataset.labels
         self.size_at = size_at
+        self.preparing: list[float] = []
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -59,6 +63,12 @@ class TrainingBatches(keras.utils.PyDataset):
         return -(-len(self.images) // self.batch_size)
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        began = time.perf_counter()
+        made = self._make(batch)
+        self.preparing.append(time.perf_counter() - began)
+        return made
+
+    def _make(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         positions = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
         images = self.images.read(positions)
         if self.size_at is not None:

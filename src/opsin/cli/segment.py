@@ -3,7 +3,6 @@
 import json
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import typer
 
 from opsin.cli.program import program
 from opsin.errors import ExitCode, UsageError
+from opsin.exporters import FORMATS
 
 if TYPE_CHECKING:
     from opsin.segmentation.config import SegmentConfig
@@ -36,6 +36,7 @@ EXAMPLES = {
         "opsin segment predict RUN photo.jpg --out masks/",
         "opsin segment predict RUN slides/ --out masks/ --tiles --background ground",
     ),
+    "export": ("opsin segment export RUN --format onnx",),
 }
 
 DATA_HELP = "A folder with images/ and masks/ (or train/, val/, test/ of such), or a CSV with the columns image,mask."
@@ -138,6 +139,9 @@ def train(
     ),
     precision: str = typer.Option(
         "auto", help="auto, float32, mixed_float16 or mixed_bfloat16.", rich_help_panel=MACHINE
+    ),
+    profile: bool = typer.Option(
+        False, "--profile", help="Tell at the end where the time went.", rich_help_panel=MACHINE
     ),
     tensorboard: bool = typer.Option(
         False, "--tensorboard", help="Also write TensorBoard logs into the run.", rich_help_panel=MACHINE
@@ -250,7 +254,7 @@ def predict(
     search = Search(sources)
     writer = MaskWriter(out, segmenter, tiles=tiles, overlays=overlays)
     with progress_bar("pictures") as advance:
-        for path in _pictures(search):
+        for path in search.pictures():
             writer.add(path)
             advance(writer.count, search.total)
     polygons = writer.finish(leave_out=tuple(background or []), least_pixels=least_pixels)
@@ -290,7 +294,22 @@ def check(
         raise typer.Exit(ExitCode.GATE_FAILED)
 
 
-COMMANDS = (check, train, evaluate, predict)
+def export(
+    model: Path = typer.Argument(metavar="MODEL", help=MODEL_HELP),
+    format: str = typer.Option(..., help=f"Which: {', '.join(FORMATS)}."),
+    out: Path | None = typer.Option(
+        None, help="The folder to write (default: exports/FORMAT in the run); of a saved_model, that of all versions."
+    ),
+) -> None:
+    """Write a model in another format and prove that it gives the same answers; else it is removed: exit code 1."""
+    from opsin.segmentation.exporting import export_segmenter
+    from opsin.segmentation.segmenter import Segmenter
+
+    found = export_segmenter(Segmenter.open(model), out, format=format, say=lambda line: print(line, file=sys.stderr))
+    print(found.folder)
+
+
+COMMANDS = (check, train, evaluate, predict, export)
 
 
 def _opened(
@@ -373,10 +392,6 @@ def _report_run(run: "SegmentationRun", data: Path, as_json: bool) -> None:
 
 def _command(*arguments: object) -> str:
     return shlex.join([program(), "segment", *map(str, arguments)])
-
-
-def _pictures(search: Any) -> Iterator[str]:
-    return search.pictures()
 
 
 def _json(report: "SegmentationReport", passages: list[tuple[str, float, float | None]]) -> str:

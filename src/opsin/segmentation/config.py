@@ -65,6 +65,7 @@ class SegmentConfig(Settings):
         test: fraction of the pictures held out for the report.
         seed: the same seed on the same CPU gives the same network.
         precision: arithmetic of training: `auto` is mixed_float16 on a GPU and float32 elsewhere.
+        profile: tell at the end where the time went.
         tensorboard: also write TensorBoard logs into the run folder.
         cache: keep decoded pictures and masks for the next run.
         cache_limit_gb: the room, in GiB, that all that is kept together may take.
@@ -105,6 +106,7 @@ class SegmentConfig(Settings):
     test: float = 0.15
     seed: int = 0
     precision: str = AUTO
+    profile: bool = False
     tensorboard: bool = False
     cache: bool = True
     cache_limit_gb: float = 20.0

@@ -102,6 +102,8 @@ def train_segmentation(
         report = _judge(segmenter, stored, run, taught.history, plan)
         run.remove_checkpoint()
     run.emit("run_finished", completed=completed, folder=str(run.path), seconds=round(time.monotonic() - started, 1))
+    if config.profile:
+        tell_where_time_went(run)
     lost = lost_pictures(stored, _pictures(parts))
     return SegmentationRun(segmenter, report, taught.history, run.path, completed, len(lost))
 
@@ -168,6 +170,7 @@ def _built(plan: SegmentPlan, class_count: int, run: RunFolder) -> tuple[Any, Se
 
     from opsin.segmentation.learning import build
     from opsin.training.network import device_scope
+from opsin.training.where_time_went import tell_where_time_went
 
     plan = replace(plan, config=settle_precision(plan.config))
     config = plan.config

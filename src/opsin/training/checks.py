@@ -13,7 +13,7 @@ from opsin.training.config import AUTO, TrainConfig
 from opsin.training.run_folder import RunFolder
 from opsin.training.settings import Settings
 
-HARMLESS = {"cache", "cache_limit_gb", "tensorboard", "offline"}
+HARMLESS = {"cache", "cache_limit_gb", "tensorboard", "profile", "offline"}
 """Settings that change nothing in what is learned."""
 
 

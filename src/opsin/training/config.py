@@ -103,6 +103,7 @@ class TrainConfig(Settings):
             for the groups that the data itself names.
         seed: the same seed on the same CPU gives the same network, bit for bit.
         precision: arithmetic of training: `auto` is mixed_float16 on a GPU and float32 elsewhere.
+        profile: tell at the end where the time went.
         tensorboard: also write TensorBoard logs into the run folder.
         cache: keep decoded pictures for the next run.
         cache_limit_gb: the room, in GiB, that all kept pictures together may take.
@@ -155,6 +156,7 @@ class TrainConfig(Settings):
     group_by: str | None = None
     seed: int = 0
     precision: str = AUTO
+    profile: bool = False
     tensorboard: bool = False
     cache: bool = True
     cache_limit_gb: float = 20.0

@@ -24,6 +24,7 @@ from opsin.training.rate_finder import put_values, settle_rate, values_of
 from opsin.training.run_folder import RunFolder
 from opsin.training.schedules import growing_size, same_until
 from opsin.training.state import TrainingState, score_of
+from opsin.training.step_times import EpochEnd, StepTimes
 from opsin.training.stopping import StoppedByUser, StopRequest
 
 GPU_WORKERS = 4
@@ -192,4 +193,7 @@ def _callbacks(
         callbacks.insert(0, keras.callbacks.SwapEMAWeights())
     if config.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(run / TENSORBOARD / phase.name, write_graph=False))
+    if config.profile:
+        times = StepTimes(run, batches)
+        callbacks = [times, *callbacks, EpochEnd(times)]
     return callbacks

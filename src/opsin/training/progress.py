@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from opsin.evaluation.wording import percent, readable
+from opsin.training.where_time_went import SAID
 
 
 class TerminalProgress:
@@ -95,6 +96,18 @@ class TerminalProgress:
         self._close()
         iou = f", val mean IoU {percent(event['val_iou'])}" if "val_iou" in event else ""
         self.print(f"Kept the network of epoch {event['epoch']}: val accuracy {percent(event['val_accuracy'])}{iou}.")
+
+    def _on_profiled(self, event: dict[str, Any]) -> None:
+        seconds = event["seconds"]
+        beside = seconds.get("augmenting", 0.0)
+        whole = sum(seconds.values()) - beside
+        self.print("Where the time went:")
+        for name, spent in seconds.items():
+            share = "" if name == "augmenting" else f"  {percent(spent / whole) if whole else '':>7}"
+            self.print(f"  {spent:8.2f} s{share:9}  {SAID[name]}")
+        learning = seconds["waiting"] + seconds["steps"]
+        if learning:
+            self.print(f"  Steps waited for data {percent(seconds['waiting'] / learning)} of their time.")
 
     def _on_epoch_ended(self, event: dict[str, Any]) -> None:
         self._advance("epochs", event["epoch"], event["epochs"], "")

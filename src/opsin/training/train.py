@@ -22,6 +22,7 @@ from opsin.training.preparing import Begun, prepare
 from opsin.training.progress import TerminalProgress
 from opsin.training.run_folder import RunFolder, free_path
 from opsin.training.stopping import StopRequest
+from opsin.training.where_time_went import tell_where_time_went
 
 if TYPE_CHECKING:
     import keras
@@ -102,6 +103,8 @@ def train(
         report = judge(learned, config=config, run=run)
         run.remove_checkpoint()
     run.emit("run_finished", completed=completed, folder=str(run.path), seconds=round(time.monotonic() - started, 1))
+    if config.profile:
+        tell_where_time_went(run)
     lost = lost_pictures(begun.stored, parts)
     return TrainingRun(learned.classifier, report, learned.history, run.path, completed, len(lost))
 
