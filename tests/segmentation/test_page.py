@@ -76,14 +76,14 @@ def test_every_picture_has_its_truth_its_answer_and_its_mistakes():
 
 def test_pictures_without_room_are_counted():
     pictures = content(n=5).pictures
-    one = sum(map(len, cards(pictures[:1], content().classes, 10**9)))
+    one = sum(map(len, cards(pictures[:1], content().classes, 1, 10**9)))
 
-    shown, album = cards(pictures, content().classes, 2 * one + 500)
+    shown, album = cards(iter(pictures), content().classes, 5, 2 * one + 500)
 
     assert shown.count("<li ") == 2
     assert album.count("<symbol") == 8
     assert "3 more pictures are not shown." in shown
-    assert cards(pictures, content().classes, 0) == cards((), content().classes, 10**9) == ("", "")
+    assert cards(pictures, content().classes, 5, 0) == cards((), content().classes, 0, 10**9) == ("", "")
 
 
 def test_what_has_no_answer_and_what_is_nowhere_is_said():

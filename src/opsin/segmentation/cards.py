@@ -1,6 +1,7 @@
 """Pictures of a report's page, each with truth and answer laid over it and a slider between both, without a script."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,16 +49,17 @@ class JudgedPicture:
     said: np.ndarray
 
 
-def cards(pictures: Sequence[JudgedPicture], table: ClassTable, room: int) -> tuple[str, str]:
+def cards(pictures: Iterable[JudgedPicture], table: ClassTable, total: int, room: int) -> tuple[str, str]:
     """Return the cards and the SVG that holds their pictures; nothing of none.
 
     Args:
-        pictures: in the order in which they are shown; those that there is no room for are counted.
+        pictures: in the order in which they are shown; one after the other is taken until there is no room.
         table: the classes.
+        total: how many pictures were judged; those that are not shown are counted.
         room: bytes that both may take, about.
     """
     items, symbols, left = [], [], room
-    for number, one in enumerate(pictures[:MOST]):
+    for number, one in enumerate(itertools.islice(pictures, MOST)):
         symbol, item = _symbols(number, one, table), _card(number, one)
         left -= len(symbol) + len(item)
         if left < 0:
@@ -66,10 +68,10 @@ def cards(pictures: Sequence[JudgedPicture], table: ClassTable, room: int) -> tu
         items.append(item)
     if not items:
         return "", ""
-    rest = len(pictures) - len(items)
+    rest = total - len(items)
     more = f'<p class="quiet">{count(rest, "more picture")} {"is" if rest == 1 else "are"} not shown.</p>\n'
     album = f'<svg class="album" aria-hidden="true" width="0" height="0">{"".join(symbols)}</svg>\n'
-    return f'{_switch()}<ul class="cards pairs">{"".join(items)}</ul>\n{more if rest else ""}', album
+    return f'{_switch()}<ul class="cards pairs">{"".join(items)}</ul>\n{more if rest > 0 else ""}', album
 
 
 def _switch() -> str:

@@ -1,6 +1,6 @@
 """The report on a segmenter as one page: no other file, no script, no network."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -28,7 +28,7 @@ class PageContent:
     Args:
         metrics: the numbers.
         classes: the table of classes.
-        pictures: pictures with their masks, the worst first; those that there is room for are shown.
+        pictures: pictures with their masks, the worst first; taken one after the other, once, while there is room.
         title: what the page is called.
         subtitle: what it is about.
         history: the training's epochs, as `opsin.evaluation.page.training.training_curves` takes them.
@@ -38,7 +38,7 @@ class PageContent:
 
     metrics: SegmentationMetrics
     classes: ClassTable
-    pictures: Sequence[JudgedPicture] = ()
+    pictures: Iterable[JudgedPicture] = ()
     title: str = "Report on masks"
     subtitle: str = ""
     history: Sequence[Mapping[str, Any]] = ()
@@ -60,7 +60,7 @@ def segmentation_page(content: PageContent) -> str:
     style = files("opsin.segmentation").joinpath("page.css").read_text("utf-8")
     subtitle = content.subtitle or count(metrics.n, "picture") + ", " + count(len(table_of_classes), "class", "classes")
     room = LIMIT - len(document(content.title, subtitle, around, "", more_style=style).encode("utf-8"))
-    shown, symbols = cards(content.pictures, table_of_classes, room)
+    shown, symbols = cards(content.pictures, table_of_classes, metrics.n, room)
     worst = section("pictures", "Worst pictures first", _key(table_of_classes) + shown) if shown else ""
     sections = [*around[:2], worst, *around[2:]]
     return document(content.title, subtitle, sections, symbols, more_style=style)

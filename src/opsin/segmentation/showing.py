@@ -38,7 +38,7 @@ def save_page(
     content = PageContent(
         report.metrics,
         segmenter.classes,
-        pictures=list(_worst(report, segmenter, dataset, tiles)),
+        pictures=_worst(report, segmenter, dataset, tiles),
         subtitle=f"{dataset.root.name}{f', {report.split}' * bool(report.split)}",
         history=history,
         skipped=report.skipped,
