@@ -27,6 +27,7 @@ from opsin.training.decoding import DecodingEvents, account_for, lost_pictures
 from opsin.training.progress import TerminalProgress
 from opsin.training.run_folder import RunFolder, free_path
 from opsin.training.stopping import StopRequest
+from opsin.training.where_time_went import tell_where_time_went
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,6 @@ def _built(plan: SegmentPlan, class_count: int, run: RunFolder) -> tuple[Any, Se
 
     from opsin.segmentation.learning import build
     from opsin.training.network import device_scope
-from opsin.training.where_time_went import tell_where_time_went
 
     plan = replace(plan, config=settle_precision(plan.config))
     config = plan.config
