@@ -173,6 +173,19 @@ def test_summary_takes_a_run(opsin, run):
     assert "up_1_skip" in out
 
 
+def test_an_export_segments_as_its_run_does(opsin, run, data, tmp_path):
+    code, out, _ = opsin("segment", "export", run, "--format", "litert", "--out", tmp_path / "export")
+    codes = [
+        opsin("segment", "predict", model, data / "images" / "0.png", "--out", tmp_path / name)[0]
+        for name, model in (("a", run), ("b", tmp_path / "export"))
+    ]
+
+    assert (code, codes) == (0, [0, 0])
+    assert out.strip() == str(tmp_path / "export")
+    first, second = ((tmp_path / name / "masks" / "0.png").read_bytes() for name in "ab")
+    assert first == second
+
+
 def test_verify_takes_a_run(opsin, run):
     code, out, _ = opsin("verify", run)
 

@@ -4,10 +4,11 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
+from opsin.cli.pairs import COLORS, IGNORE, NAMES, opened
 from opsin.cli.program import program
 from opsin.errors import ExitCode, UsageError
 from opsin.exporters import FORMATS
@@ -41,30 +42,16 @@ EXAMPLES = {
 
 DATA_HELP = "A folder with images/ and masks/ (or train/, val/, test/ of such), or a CSV with the columns image,mask."
 MODEL_HELP = "A run folder or a model folder of opsin segment train."
-NETWORK, LEARNING, CLASSES, MACHINE = "Network and pictures", "Learning", "Classes", "Data and machine"
-
-_NAMES = typer.Option(
-    None, help="What the classes are called, with commas, in the order of their values.", rich_help_panel=CLASSES
-)
-_IGNORE = typer.Option(
-    None,
-    help="Numbers in masks, with commas, of pixels that are none of the classes.",
-    rich_help_panel=CLASSES,
-)
-_COLORS = typer.Option(
-    None,
-    help="A CSV with name,r,g,b (and value): classes by their colours in masks, or by these values.",
-    rich_help_panel=CLASSES,
-)
+NETWORK, LEARNING, MACHINE = "Network and pictures", "Learning", "Data and machine"
 
 
 def train(
     context: typer.Context,
     data: Path = typer.Argument(metavar="DATA", help=DATA_HELP),
     out: Path | None = typer.Option(None, help="The run folder to make; default: runs/NAME-OF-DATA."),
-    names: str | None = _NAMES,
-    ignore: str | None = _IGNORE,
-    colors: Path | None = _COLORS,
+    names: str | None = NAMES,
+    ignore: str | None = IGNORE,
+    colors: Path | None = COLORS,
     arch: str = typer.Option(
         "auto",
         help="unet (from scratch), pretrained_unet, deeplab; auto: pretrained_unet, or unet with --weights none.",
@@ -163,7 +150,7 @@ def train(
 
     folder = _resumed(out, config) if resume else None
     settings = _settings(context, folder.path / "config.toml" if folder else config)
-    dataset = _opened(data, names, ignore, colors)
+    dataset = opened(data, names, ignore, colors)
     splits = dataset.split(settings.val, settings.test, settings.seed)
     folder = folder or _new_folder(out, dataset)
     if splits.note:
@@ -186,9 +173,9 @@ def evaluate(
     ),
     tiles: bool = typer.Option(False, "--tiles", help="See large pictures at their own scale, in overlapping tiles."),
     html: Path | None = typer.Option(None, help="Also write a page with the pictures, the worst first."),
-    names: str | None = _NAMES,
-    ignore: str | None = _IGNORE,
-    colors: Path | None = _COLORS,
+    names: str | None = NAMES,
+    ignore: str | None = IGNORE,
+    colors: Path | None = COLORS,
     runtime: str | None = typer.Option(None, help="What runs the network: litert or keras."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
@@ -204,7 +191,7 @@ def evaluate(
     gates = read_least(least or [], segmenter.class_names)
     # What the masks hold is what they held in training, unless it is said.
     own = None if names or ignore or colors else segmenter.classes
-    dataset = _opened(data, names, ignore, colors, classes=own)
+    dataset = opened(data, names, ignore, colors, classes=own)
     part = choose_part(segmenter, dataset, split)
     for note in part.notes:
         print(note, file=sys.stderr)
@@ -270,9 +257,9 @@ def predict(
 
 def check(
     data: Path = typer.Argument(metavar="DATA", help=DATA_HELP),
-    names: str | None = _NAMES,
-    ignore: str | None = _IGNORE,
-    colors: Path | None = _COLORS,
+    names: str | None = NAMES,
+    ignore: str | None = IGNORE,
+    colors: Path | None = COLORS,
     strict: bool = typer.Option(False, "--strict", help="Exit with 1 if there is any warning or error."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
@@ -281,7 +268,7 @@ def check(
     from opsin.cli.check import lines_of
     from opsin.segmentation.checks import check_pairs
 
-    dataset = _opened(data, names, ignore, colors, patient=True)
+    dataset = opened(data, names, ignore, colors, patient=True)
     with progress_bar("looking") as advance:
         report = check_pairs(dataset, progress=advance)
     if as_json:
@@ -310,30 +297,6 @@ def export(
 
 
 COMMANDS = (check, train, evaluate, predict, export)
-
-
-def _opened(
-    data: Path, names: str | None, ignore: str | None, colors: Path | None, *, classes: Any = None, patient=False
-) -> "SegmentationDataset":
-    from opsin.segmentation.classes import read_colors
-    from opsin.segmentation.dataset import SegmentationDataset
-
-    ignored = _numbers(ignore)
-    if colors is not None:
-        if names is not None:
-            raise UsageError(
-                "Expected the classes' names in --colors; received --names as well. Leave one of them out."
-            )
-        classes, ignored = read_colors(colors, ignore=ignored), ()
-    named = tuple(name.strip() for name in names.split(",")) if names else ()
-    return SegmentationDataset.open(data, classes=classes, names=named, ignore=ignored, patient=patient)
-
-
-def _numbers(given: str | None) -> tuple[int, ...]:
-    parts = [part.strip() for part in (given or "").split(",") if part.strip()]
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageError(f"Expected --ignore as whole numbers with commas, 0,255 say; received {given!r}.")
-    return tuple(map(int, parts))
 
 
 def _settings(context: typer.Context, config: Path | None) -> "SegmentConfig":

@@ -104,7 +104,7 @@ def export(
             f"Expected --with-features with litert, onnx or openvino in float32; received {format}"
             f"{' in 8-bit integers' * int8}. Leave it out: --unknown goes by confidence alone then."
         )
-    target = _place(classifier, out, format, int8)
+    target = place_for(classifier.folder, out, format, int8=int8)
     network = _network(classifier)
     calibration, proof = _pictures(classifier, int8, data)
     source = run_source(network, proof.images.astype(np.float32))
@@ -112,11 +112,11 @@ def export(
     request = Request(
         classifier.class_names,
         classifier.preprocess,
-        _name_of(classifier, target, format),
+        name_of(classifier.folder, target, format),
         None if calibration is None else calibration.images,
     )
     say(f"writing {format}" + (f" in 8-bit integers, ranges from {len(calibration)} pictures" if int8 else ""))
-    with _leaving_no_empty_folders(target), replacing(target) as temporary:
+    with leaving_no_empty_folders(target), replacing(target) as temporary:
         temporary.mkdir()
         ready = with_probabilities(network, classifier.card.temperature, features=with_features)
         written = writer(temporary, ready, request)
@@ -153,7 +153,7 @@ def _network(classifier: Classifier) -> Any:
 
 
 @contextlib.contextmanager
-def _leaving_no_empty_folders(target: Path) -> Iterator[None]:
+def leaving_no_empty_folders(target: Path) -> Iterator[None]:
     """Remove the folders around an export again that were made for it, should it not be delivered."""
     before = {folder for folder in target.parents if folder.exists()}
     try:
@@ -170,10 +170,20 @@ def _limits(int8: bool) -> Limits:
     return INT8 if int8 else FLOAT
 
 
-def _place(classifier: Classifier, out: str | Path | None, format: str, int8: bool) -> Path:
-    """Return the folder to write; nothing that is not an export of ours is ever replaced."""
+def place_for(folder: Path, out: str | Path | None, format: str, *, int8: bool = False) -> Path:
+    """Return the folder to write a model's export to; nothing that is not an export of ours is ever replaced.
+
+    Args:
+        folder: the model folder.
+        out: what the user said; None for the place that is looked in.
+        format: a name in `opsin.exporters.FORMATS`.
+        int8: whether it computes in 8-bit integers.
+
+    Raises:
+        UsageError: something else is there.
+    """
     engine = format + INT8_SUFFIX * int8
-    place = exported_folder(classifier.folder, engine) if out is None else Path(out)
+    place = exported_folder(folder, engine) if out is None else Path(out)
     if format == "saved_model":
         return place / _next_version(place)
     if place.exists() and not (place.is_dir() and (not any(place.iterdir()) or _is_export(place, engine))):
@@ -196,17 +206,17 @@ def _next_version(place: Path) -> str:
 
 def _is_export(place: Path, engine: str) -> bool:
     try:
-        artefact = ModelCard.read(place).artefact
+        artefact = ModelCard.read(place, task=None).artefact
     except ModelError:
         return False
     return artefact is not None and engine_of(artefact) == engine
 
 
-def _name_of(classifier: Classifier, target: Path, format: str) -> str:
+def name_of(folder: Path, target: Path, format: str) -> str:
     """Return what the network is called: a server calls a SavedModel by the folder of its versions."""
     if format == "saved_model":
         return target.resolve().parent.name
-    folder = classifier.folder.resolve()
+    folder = folder.resolve()
     return folder.parent.name if folder.name == MODEL else folder.name
 
 
@@ -250,7 +260,7 @@ def _card(classifier: Classifier, format: str, int8: bool, written: Written) -> 
         temperature=card.temperature,
         tolerance=_limits(int8).tolerance,
         source=card.sha256,
-        versions=_versions(),
+        versions=versions(),
         notes=written.notes,
     )
     # The temperature is inside: it must not be applied again to what comes out.
@@ -281,7 +291,8 @@ def _compare_features(opened: Classifier, expected: np.ndarray, images: np.ndarr
     return {"pictures": len(images), "largest_difference": difference, "tolerance": FEATURES_TOLERANCE}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that write exports."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

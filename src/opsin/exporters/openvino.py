@@ -52,7 +52,8 @@ def write(folder: Path, network: "keras.Model", request: Request) -> Written:
             model = _quantize(model, request.calibration)
         # Where OpenVINO's own tools look for them.
         model.set_rt_info(" ".join(name.replace(" ", "_") for name in request.class_names), ["model_info", "labels"])
-        model.set_rt_info("Classification", ["model_info", "model_type"])
+        kind = "Segmentation" if request.per_pixel else "Classification"
+        model.set_rt_info(kind, ["model_info", "model_type"])
         openvino.save_model(model, folder / FILE, compress_to_fp16=False)
     return Written(FILE, *ends_of(request))
 

@@ -82,9 +82,11 @@ def _signatures(tensorflow: Any, network: "keras.Model", request: Request) -> di
         scores, order = tensorflow.math.top_k(probabilities, k=len(request.class_names))
         return {"classes": tensorflow.gather(tensorflow.constant(request.class_names), order), "scores": scores}
 
+    found["serve_bytes"] = (serve_bytes, tensorflow.TensorSpec(strings, tensorflow.string, name="image_bytes"))
+    if request.per_pixel:
+        return found
     return {
         **found,
-        "serve_bytes": (serve_bytes, tensorflow.TensorSpec(strings, tensorflow.string, name="image_bytes")),
         "classify": (classify, tensorflow.TensorSpec(strings, tensorflow.string, name="inputs")),
     }
 

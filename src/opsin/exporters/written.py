@@ -26,12 +26,14 @@ class Request:
         name: what the network is called.
         calibration: of 8-bit integers: uint8 (n, h, w, c), 0 to 255, pictures of the kind that it will see; None for
             float32.
+        per_pixel: whether it gives probabilities of each pixel, (N, h, w, k), and not of the picture, (N, k).
     """
 
     class_names: tuple[str, ...]
     preprocess: Preprocess
     name: str
     calibration: np.ndarray | None = None
+    per_pixel: bool = False
 
     @property
     def int8(self) -> bool:
@@ -58,9 +60,10 @@ class Written:
 
 def ends_of(request: Request, *, dtype: str = "float32") -> tuple[Tensor, Tensor]:
     """Return the two ends that every format has."""
-    count = len(request.class_names)
+    height, width, _ = request.preprocess.shape
+    shape = (None, *((height, width) if request.per_pixel else ()), len(request.class_names))
     image = Tensor(IMAGE, dtype, (None, *request.preprocess.shape), 0.0, 255.0)
-    return image, Tensor(PROBABILITIES, dtype, (None, count), 0.0, 1.0 if dtype == "float32" else 255.0)
+    return image, Tensor(PROBABILITIES, dtype, shape, 0.0, 1.0 if dtype == "float32" else 255.0)
 
 
 def outputs_of(network: "keras.Model") -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from opsin.catalog import require, resolve
 from opsin.errors import ModelError
 from opsin.model_folder import ModelCard, read_proved
 from opsin.names import KERAS, TWIN
+from opsin.runtimes import RUNTIMES
 from opsin.runtimes.base import as_input
 from opsin.runtimes.litert import LiteRTNetwork
 
@@ -16,10 +17,10 @@ Network = Callable[[np.ndarray], np.ndarray]
 
 
 def open_network(folder: Path, card: ModelCard, runtime: str | None, threads: int | None) -> Network:
-    """Open the network of a model folder.
+    """Open the network of a model folder, or of an export.
 
     Args:
-        folder: the model folder.
+        folder: the model folder or the export.
         card: its card.
         runtime: `"litert"`, `"keras"`, or None for the first.
         threads: how many threads one call may use; None for the cores this process may use.
@@ -30,6 +31,10 @@ def open_network(folder: Path, card: ModelCard, runtime: str | None, threads: in
     Raises:
         ModelError: the network was left out, or it is missing or altered.
     """
+    if card.artefact is not None:
+        export = resolve(RUNTIMES[card.artefact.format])(folder, card, threads)
+        # Logarithms of probabilities: their softmax is the probabilities again.
+        return lambda images: export.run(images).logits
     if runtime == "keras":
         return _open_keras(folder, card)
     if TWIN not in card.files and (folder / KERAS).is_file():

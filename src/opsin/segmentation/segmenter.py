@@ -80,12 +80,12 @@ class Segmenter:
 
     @classmethod
     def open(cls, path: str | Path, runtime: str | None = None, *, threads: int | None = None) -> "Segmenter":
-        """Open a run folder or a model folder; through LiteRT this loads no TensorFlow.
+        """Open a run folder, a model folder or an export; through LiteRT this loads no TensorFlow.
 
         Args:
             path: the folder.
             runtime: `"litert"` for the model's twin, `"keras"` for `model.keras` (needs `opsin[train]`); None for the
-                twin.
+                twin, or for what an export is for.
             threads: how many threads the runtime may use; None for all cores of this process.
 
         Raises:
@@ -100,6 +100,11 @@ class Segmenter:
             raise UsageError(f"Expected at least 1 thread; received {threads}.")
         folder = find_model_folder(path)
         card = ModelCard.read(folder, task=SEGMENTATION)
+        if card.artefact is not None and runtime not in (None, card.artefact.format):
+            raise UsageError(
+                f"Expected {card.artefact.format!r} as runtime, which {str(folder)!r} was exported for; received "
+                f"{runtime!r}. Leave it out, or give the model that it was exported from."
+            )
         return cls(open_network(folder, card, runtime, threads), card, folder)
 
     @property
