@@ -75,6 +75,9 @@ def evaluate(
     flips: bool = typer.Option(
         False, "--flips", help="See each picture mirrored as well, and average the answers (twice the time)."
     ),
+    shifts: bool = typer.Option(
+        False, "--shifts", help="See each picture moved a little to two corners as well (three times the time)."
+    ),
 ) -> None:
     """Report accuracy with its interval, precision, recall and F1 of each class, where it fails, and what to do next.
 
@@ -90,7 +93,7 @@ def evaluate(
 
     choose("split", split, PARTS)
     choose("map", layout, LAYOUTS)
-    classifier = Classifier.open(model, runtime, flips=flips)
+    classifier = Classifier.open(model, runtime, flips=flips, shifts=shifts)
     gates = read_gates(least or [], most or [], classifier.class_names)
     wanted = read_wanted(precision, costs, classifier.class_names)
     dataset = ImageDataset.open(data)

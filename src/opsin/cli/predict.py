@@ -78,6 +78,9 @@ def predict(
     flips: bool = typer.Option(
         False, "--flips", help="See each picture mirrored as well, and average the answers (twice the time)."
     ),
+    shifts: bool = typer.Option(
+        False, "--shifts", help="See each picture moved a little to two corners as well (three times the time)."
+    ),
 ) -> None:
     """Predict the class of pictures.
 
@@ -92,7 +95,7 @@ def predict(
     format = choose_format(format, as_json, out)
     is_kept = take_place(out, format, resume=resume, overwrite=overwrite)
     rule = {"threshold": _threshold(threshold, unknown), "keep": keep, "precision": _precisions(precision)}
-    classifier = Classifier.open(model, runtime, flips=flips).deciding(**rule)
+    classifier = Classifier.open(model, runtime, flips=flips, shifts=shifts).deciding(**rule)
     top = min(top, len(classifier.class_names))
     kept = read_kept(out, format, top, classifier.labels) if is_kept else Kept()
     if unknown and classifier.decision.references is None:
