@@ -17,7 +17,9 @@ from opsin.errors import ModelError
 from opsin.keras_file import CONFIG, SIZE_LIMITS, WEIGHTS, require_harmless
 from opsin.runtimes.keras import load_keras
 
-SLOW = {"alexnet", "vgg11", "vgg13", "resnet18", "resnet34", "resnet44", "resnet56", "resnet164"}
+SLOW = {"alexnet", "vgg11", "resnet18", "resnet164"}
+DEEPER = {"vgg13", "resnet34", "resnet32", "resnet44", "resnet56"}
+"""Of the same layers as others."""
 GRAPHS = ("mobilenet_v2", "efficientnet_b0", "convnext_tiny")
 METADATA = "metadata.json"
 
@@ -79,7 +81,8 @@ def assert_refused(path: Path, complaint: str) -> None:
 
 def _catalogue() -> list:
     names = (*SCRATCH, *GRAPHS)
-    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in names]
+    marks = {**dict.fromkeys(SLOW, pytest.mark.slow), **dict.fromkeys(DEEPER, pytest.mark.exhaustive)}
+    return [pytest.param(name, marks=[marks[name]] if name in marks else []) for name in names]
 
 
 @pytest.mark.parametrize("name", _catalogue())
