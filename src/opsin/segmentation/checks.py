@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from opsin.atomic import write_text
 from opsin.catalog import resolve
 from opsin.checks.finding import ERROR, SEVERITIES, WARNING, Finding
 from opsin.checks.run import CheckReport, check_dataset
@@ -137,6 +138,16 @@ class PairCheckReport:
     def to_json(self) -> str:
         """Give it as a JSON document; names that are not valid UTF-8 are escaped."""
         return json.dumps(self.to_dict(), indent=2)
+
+    def save_html(self, path: str | Path) -> None:
+        """Write the page with the pictures under their masks, one file that needs no other.
+
+        Raises:
+            SavingError: it cannot be written.
+        """
+        from opsin.segmentation.check_page import pair_check_page
+
+        write_text(path, pair_check_page(self))
 
 
 def check_pairs(
