@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from opsin.cli import main as door
 from opsin.segmentation.checks import check_pairs
 from opsin.segmentation.classes import ClassTable
 from opsin.segmentation.dataset import SegmentationDataset
@@ -52,3 +53,16 @@ def test_the_page_runs_and_loads_nothing_and_escapes_names(write_pairs, page):
     assert "default-src 'none'" in shown
     assert not [link for link in re.findall(r'(?:href|src)="([^"]*)"', shown) if not link.startswith(("#", "data:"))]
     assert "50.0 %" in shown
+
+
+def test_the_command_writes_the_page(write_pairs, tmp_path, monkeypatch, capsys):
+    root = write_pairs({"a": half(), "b": half(), "c": half()})
+    monkeypatch.setattr(door, "_hush_native_libraries", lambda: None)
+    monkeypatch.setattr("sys.argv", ["opsin", "segment", "check", str(root), "--html", str(tmp_path / "found.html")])
+
+    with pytest.raises(SystemExit) as ended:
+        door.main()
+
+    assert not ended.value.code
+    assert "The masks hold 0, 1: 2 classes." in capsys.readouterr().out
+    assert "Check of pictures and masks" in (tmp_path / "found.html").read_text("utf-8")

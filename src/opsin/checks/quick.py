@@ -48,7 +48,7 @@ class QuickLook:
             )
             return
         findings = self.report.findings
-        yield from _said(findings)
+        yield from said_briefly(findings)
         if findings:
             yield f"Look at them: opsin check {data} --html findings.html"
 
@@ -61,7 +61,8 @@ def quick_check(dataset: ImageDataset) -> QuickLook:
     return QuickLook(report, report.survey.groups)
 
 
-def _said(findings: Iterable[Finding]) -> list[str]:
+def said_briefly(findings: Iterable[Finding]) -> list[str]:
+    """Return a line for each finding; of many, the first ones and how many more there are."""
     lines = [f"Data {finding.severity}: {finding.message}" for finding in findings]
     room = LINES - 1
     return lines if len(lines) <= room else [*lines[: room - 1], f"And {len(lines) - room + 1} more."]

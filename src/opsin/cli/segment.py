@@ -146,13 +146,17 @@ def train(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document at the end."),
 ) -> None:
     """Train a network on pictures and masks, report what it is worth, and save it."""
+    from opsin.segmentation.quick import quick_pairs
     from opsin.segmentation.train import train_segmentation
 
     folder = _resumed(out, config) if resume else None
     settings = _settings(context, folder.path / "config.toml" if folder else config)
     dataset = opened(data, names, ignore, colors)
-    splits = dataset.split(settings.val, settings.test, settings.seed)
+    looked = quick_pairs(dataset)
+    splits = dataset.split(settings.val, settings.test, settings.seed, together=looked.together)
     folder = folder or _new_folder(out, dataset)
+    for line in looked.lines(data):
+        folder.say(line)
     if splits.note:
         folder.say(splits.note)
     run = train_segmentation(splits.train, splits.val, settings, test=splits.test, out=folder)
@@ -260,6 +264,7 @@ def check(
     names: str | None = NAMES,
     ignore: str | None = IGNORE,
     colors: Path | None = COLORS,
+    html: Path | None = typer.Option(None, help="Also write a page with the pictures under their masks."),
     strict: bool = typer.Option(False, "--strict", help="Exit with 1 if there is any warning or error."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
@@ -276,7 +281,12 @@ def check(
     else:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in report.shares.items())
         print(f"{len(dataset):,} pictures with masks, {dataset.classes.k} classes: {shares}")
+        if dataset.note:
+            print(dataset.note)
         print("\n".join(line for finding in report.findings for line in lines_of(finding)) or "Nothing was found.")
+    if html is not None:
+        report.save_html(html)
+        print(f"Page: {html}", file=sys.stderr)
     if strict and not report.is_clean:
         raise typer.Exit(ExitCode.GATE_FAILED)
 
