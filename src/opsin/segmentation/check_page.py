@@ -15,7 +15,8 @@ from opsin.evaluation.wording import count, percent
 from opsin.images.decode import decode_image
 from opsin.images.thumbnails import as_address, thumbnail
 from opsin.segmentation.checks import PairCheckReport
-from opsin.segmentation.classes import ClassTable
+from opsin.segmentation.classes import ClassTable, default_palette
+from opsin.segmentation.masks import StoredMask, read_stored
 from opsin.segmentation.overlay import overlay
 from opsin.segmentation.road import read_upright_mask
 
@@ -69,10 +70,19 @@ def _under_mask(picture: Path, mask: Path, table: ClassTable) -> Image.Image:
     try:
         drawn = overlay(decode_image(picture), read_upright_mask(picture, mask, table), table)
     except PictureError:
-        return thumbnail(mask, SIDE)
+        drawn = _values_apart(read_stored(mask))
     image = Image.fromarray(drawn)
     image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
     return image
+
+
+def _values_apart(stored: StoredMask) -> np.ndarray:
+    """Return a mask in colours that can be told apart, whatever its values: as grey, 1 and 2 would both be black."""
+    if stored.colors is not None:
+        return stored.colors
+    values, which = np.unique(stored.values, return_inverse=True)
+    colors = np.array(default_palette(min(len(values), 32)), dtype=np.uint8)
+    return colors[which.reshape(stored.size) % len(colors)]
 
 
 def _headline(report: PairCheckReport) -> str:

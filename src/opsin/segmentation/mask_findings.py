@@ -139,7 +139,7 @@ def blurred_mask(survey: PairSurvey) -> Finding | None:
     for name, mask in _named(survey):
         if mask.moved or mask.format == "JPEG":
             pixels = mask.size[0] * mask.size[1]
-            found.append((name, f"{mask.format}, {mask.moved / max(1, pixels):.2%} of its pixels"))
+            found.append((name, mask.format + (f", {mask.moved / pixels:.2%} of its pixels" if mask.moved else "")))
     return _each(
         found,
         "blurred-mask",

@@ -21,6 +21,7 @@ MANY_STRANGERS = 8
 _SCALE = 257
 """What 8 bits are multiplied by to fill 16: 255 becomes 65535."""
 _COLORS_AT_ONCE = 1 << 12
+_BY_JPEG = "; JPEG changes values, and the classes' are too near each other to tell: save masks as PNG"
 
 
 class StoredMask(NamedTuple):
@@ -211,7 +212,7 @@ def _by_value(values: np.ndarray, table: ClassTable, format: str) -> ReadMask:
         gap = np.diff(np.sort(known)).min() if len(known) > 1 else 0
         apart = np.abs(strangers[:, None] - known)
         if gap < LEAST_GAP or not _is_blurred(apart.min(axis=1), len(strangers), format):
-            raise PictureError(_strange_values(strangers, counts, table))
+            raise PictureError(_strange_values(strangers, counts, table) + _BY_JPEG * (format == "JPEG"))
         lookup[strangers] = index[apart.argmin(axis=1)]
     lookup[known] = index
     return ReadMask(lookup[values], int(counts[strangers].sum()))
