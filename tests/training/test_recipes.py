@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
 
 import opsin
 from opsin.architectures import build_network
 from opsin.errors import UsageError
+from opsin.images.drawing import save_image
 from opsin.training.config import TrainConfig
 from opsin.training.network import make_network
 from opsin.training.plan import make_plan, settle_precision
@@ -163,3 +165,45 @@ def test_a_network_of_ones_own_cannot_be_built_anew(colors):
 
     with pytest.raises(UsageError, match="start_size only with a network that is built here"):
         opsin.train(splits.train, splits.val, TrainConfig(start_size=16), model=network)
+
+
+@pytest.mark.parametrize(
+    ("side", "channels", "classes"), [(8, 3, 2), (8, 1, 2), (28, 1, 10), (64, 3, 1000), (512, 3, 5)]
+)
+def test_the_network_of_the_recipe_fits_any_size_colour_and_number_of_classes(side, channels, classes):
+    network = build_network("speed_cnn_narrow", (side, side, channels), classes)
+
+    assert network.output_shape == (None, classes)
+    maps = [layer.output.shape[1] for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert maps[0] <= max(side / 4, 16)
+    assert 1 <= maps[-1] <= 7
+
+
+def test_a_few_tiny_grey_pictures_and_a_batch_larger_than_all_of_them_are_learned_from(tmp_path):
+    random = np.random.default_rng(0)
+    for name, mean in (("dark", 60), ("light", 190)):
+        for number in range(12):
+            pixels = random.normal(mean, 30, (8, 8)).clip(0, 255).astype(np.uint8)
+            save_image(pixels[..., None], tmp_path / "pictures" / name / f"{number}.png")
+    splits = opsin.ImageDataset.from_folder(tmp_path / "pictures").split(0.25, 0.25, seed=0)
+    config = TrainConfig(recipe="fast", color="gray", batch_size=64, epochs=6)
+
+    run = opsin.train(splits.train, splits.val, config, test=splits.test, out=RunFolder.create(tmp_path / "run"))
+
+    assert run.completed
+    assert tuple(run.classifier.runtime.input_shape) == (8, 8, 1)
+
+
+def test_a_budget_of_seconds_gives_a_classifier(colors, tmp_path):
+    splits = colors.split(0.2, 0.2, seed=0)
+
+    run = opsin.train(
+        splits.train,
+        splits.val,
+        TrainConfig(recipe="fast", budget="4s"),
+        test=splits.test,
+        out=RunFolder.create(tmp_path / "run"),
+    )
+
+    assert run.classifier is not None
+    assert run.report is not None

@@ -1,0 +1,202 @@
+"""Time to accuracy from scratch: `opsin train --recipe fast` beside the textbook's recipe in plain Keras.
+
+The textbook: `cifar_cnn` (two convolutions of 32, two of 64, one of 128, each with batch normalisation; dropout), Adam
+at 0.001, batches of 128, pictures as they are, the rate halved after 5 epochs without a lower validation loss, an end
+after 10, 50 epochs at most, the best weights kept. Both learn from the same pictures, are validated on the same ones
+and judged on the same test pictures; time is that from the first step to the last epoch's end, validation included.
+
+The textbook takes an hour or more, so its course is recorded once, `--record`, into a JSON beside the results: epochs
+to its best, and the test accuracy there. A later run takes what an epoch of it costs from single epochs between Opsin's
+own trainings, and multiplies. Any data set with class folders can be given.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import opsin
+from benchmarks.results import Figure, Result, Series, arguments, describe_hardware
+from opsin.data.dataset import DatasetSplits
+from opsin.data.store import StoredImages, decode_datasets
+from opsin.training.plan import make_plan
+from opsin.training.run_folder import RunFolder
+
+BATCH = 128
+EPOCHS, PATIENCE, PLATEAU = 50, 10, 5
+
+
+def textbook(shape: tuple[int, int, int], class_count: int) -> keras.Model:
+    """Return the textbook's network, compiled, written as a guide writes it."""
+    layers = keras.layers
+
+    def block(filters: int) -> list[keras.layers.Layer]:
+        return [
+            layers.Conv2D(filters, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+        ]
+
+    network = keras.Sequential(
+        [
+            keras.Input(shape),
+            layers.Rescaling(1 / 255),
+            *(*block(32), *block(32), layers.MaxPooling2D(2), layers.Dropout(0.25)),
+            *(*block(64), *block(64), layers.MaxPooling2D(2), layers.Dropout(0.25)),
+            *(*block(128), layers.GlobalAveragePooling2D()),
+            *(layers.Dense(256, activation="relu"), layers.Dropout(0.5), layers.Dense(class_count)),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"], jit_compile=False)
+    return network
+
+
+def arrays(images: StoredImages) -> tuple[np.ndarray, np.ndarray]:
+    """Return all pictures as float32 and their labels, as `model.fit` is given them in guides."""
+    return images.read(slice(None)).astype(np.float32), images.dataset.labels
+
+
+def record(stored: dict[str, StoredImages], seed: int) -> dict[str, Any]:
+    """Train by the textbook to its own end; return its course."""
+    keras.utils.set_random_seed(seed)
+    network = textbook(*_shape_and_classes(stored))
+    began = time.perf_counter()
+    history = network.fit(
+        *arrays(stored["train"]),
+        batch_size=BATCH,
+        epochs=EPOCHS,
+        validation_data=arrays(stored["val"]),
+        verbose=2,
+        callbacks=[
+            keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=PLATEAU),
+            keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True),
+        ],
+    ).history
+    seconds = time.perf_counter() - began
+    _, accuracy = network.evaluate(*arrays(stored["test"]), verbose=0)
+    # EarlyStopping goes by the validation loss.
+    best = int(np.argmin(history["val_loss"])) + 1
+    return {
+        "seed": seed,
+        "epochs_to_best": best,
+        "epochs": len(history["loss"]),
+        "seconds": seconds,
+        "test_accuracy": float(accuracy),
+        "val_accuracy": [float(one) for one in history["val_accuracy"]],
+        "hardware": describe_hardware(),
+    }
+
+
+class TextbookEpochs:
+    """Takes the time of single epochs of the textbook; the first, which builds the graph, does not count."""
+
+    def __init__(self, stored: dict[str, StoredImages]):
+        self.network = textbook(*_shape_and_classes(stored))
+        self.train, self.val = arrays(stored["train"]), arrays(stored["val"])
+        few = slice(0, 4 * BATCH)
+        self.network.fit(
+            self.train[0][few],
+            self.train[1][few],
+            batch_size=BATCH,
+            validation_data=(self.val[0][few], self.val[1][few]),
+            verbose=0,
+        )
+
+    def time_one(self) -> float:
+        """Train one epoch; return its seconds, validation included."""
+        began = time.perf_counter()
+        self.network.fit(*self.train, batch_size=BATCH, epochs=1, validation_data=self.val, verbose=0)
+        return time.perf_counter() - began
+
+
+def train_fast(
+    parts: DatasetSplits, epochs: int | None, seed: int, size: int | None
+) -> tuple[float, float, float, int]:
+    """Train by the fast recipe; return seconds of learning, test accuracy, the same in views, and epochs."""
+    config = opsin.TrainConfig(recipe="fast", epochs=epochs, seed=seed, image_size=size)
+    with tempfile.TemporaryDirectory() as folder:
+        run = opsin.train(parts.train, parts.val, config, test=parts.test, out=RunFolder.create(Path(folder) / "run"))
+        events = [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]
+        times = {kind: [e["time"] for e in events if e["event"] == kind] for kind in ("epoch_started", "epoch_ended")}
+        in_views = opsin.Classifier.open(run.folder, flips=True, shifts=True)
+        better = opsin.evaluate(in_views, parts.test)
+        seconds = times["epoch_ended"][-1] - times["epoch_started"][0]
+        return seconds, run.report.metrics.accuracy.value, better.metrics.accuracy.value, len(run.history)
+
+
+def main() -> None:
+    """Parse, record or measure, publish."""
+    parser = arguments(__doc__)
+    parser.add_argument("--data", required=True, help="a folder with train/ and test/, CIFAR-10 say")
+    parser.add_argument("--seeds", type=int, default=2, help="trainings of each kind (default: 2)")
+    parser.add_argument("--epochs", type=int, nargs="+", help="epochs of Opsin, one or several (default: the recipe's)")
+    parser.add_argument("--size", type=int, help="height and width of the pictures (default: the recipe's)")
+    parser.add_argument("--val", type=float, default=0.04, help="share of train/ for validation (default: 0.04)")
+    parser.add_argument("--record", action="store_true", help="train by the textbook to its end, and keep its course")
+    options = parser.parse_args()
+    name = Path(options.data).name
+    course = options.results / f"{name}_textbook.json"
+    parts = opsin.ImageDataset.open(options.data).split(val=options.val)
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["OPSIN_CACHE"] = cache
+        recipe = make_plan(opsin.TrainConfig(recipe="fast", image_size=options.size), parts.train).preprocess
+        stored = dict(zip(("train", "val", "test"), decode_datasets([*parts], recipe), strict=True))
+        if options.record:
+            course.write_text(json.dumps(record(stored, seed=0), indent=2) + "\n")
+            print(f"Written to {course}.")
+            return
+        _measure(options, parts, stored, json.loads(course.read_text()) if course.is_file() else None, name)
+
+
+def _measure(
+    options: argparse.Namespace,
+    parts: DatasetSplits,
+    stored: dict[str, StoredImages],
+    course: dict[str, Any] | None,
+    name: str,
+) -> None:
+    settings = {"data": name, "seeds": options.seeds, "pictures": len(parts.train)}
+    result = Result(f"fast_{name}", "python -m benchmarks.cifar10 --data DIR", settings)
+    rival = TextbookEpochs(stored)
+    epochs = []
+    for wanted in options.epochs or [None]:
+        rows = []
+        for seed in range(options.seeds):
+            epochs.append(rival.time_one())
+            rows.append(train_fast(parts, wanted, seed, options.size))
+        seconds, plain, views, counts = zip(*rows, strict=True)
+        what = f"recipe fast, {counts[0]} epochs"
+        result.series += [
+            Series(f"{what}: seconds of learning", "s", seconds),
+            Series(f"{what}: test accuracy", "%", [100 * one for one in plain]),
+            Series(f"{what}: test accuracy with --flips --shifts", "%", [100 * one for one in views]),
+        ]
+        result.figures.append(Figure(f"{what}: mean test accuracy", 100 * statistics.mean(plain), "%"))
+        if course is not None:
+            whole = course["epochs_to_best"] * statistics.median(epochs)
+            result.figures.append(
+                Figure(f"{what}: its time / the textbook's to its best", statistics.mean(seconds) / whole)
+            )
+    result.series.append(Series("an epoch of the textbook, between them", "s", epochs))
+    if course is not None:
+        result.figures += [
+            Figure("textbook: epochs to its best", course["epochs_to_best"]),
+            Figure("textbook: test accuracy there", 100 * course["test_accuracy"], "%"),
+        ]
+    result.publish(options.results)
+
+
+def _shape_and_classes(stored: dict[str, StoredImages]) -> tuple[tuple[int, int, int], int]:
+    return stored["train"].read(slice(0, 1)).shape[1:], len(stored["train"].dataset.class_names)
+
+
+if __name__ == "__main__":
+    main()
