@@ -15,7 +15,7 @@ from opsin.evaluation.wording import count, percent
 from opsin.images.decode import decode_image
 from opsin.images.thumbnails import as_address, thumbnail
 from opsin.segmentation.checks import PairCheckReport
-from opsin.segmentation.classes import ClassTable, default_palette
+from opsin.segmentation.classes import default_palette
 from opsin.segmentation.masks import StoredMask, read_stored
 from opsin.segmentation.overlay import overlay
 from opsin.segmentation.road import read_upright_mask
@@ -57,20 +57,22 @@ class _Figures:
 
     def _drawn(self, name: str) -> str:
         try:
-            if name in self.mask_of:
-                image = _under_mask(*(self.root / path for path in self.mask_of[name]), self.table)
-            else:
-                image = thumbnail(self.root / name, SIDE)
+            image = self._image(name)
         except PictureError:
             return '<p class="quiet">no picture</p>'
         return f'<img class="thumb" loading="lazy" src="{as_address(image)}" alt="{escaped(Path(name).name)}">'
 
+    def _image(self, name: str) -> Image.Image:
+        picture, mask = (self.root / path for path in self.mask_of.get(name, (name, name)))
+        try:
+            return _small(overlay(decode_image(picture), read_upright_mask(picture, mask, self.table), self.table))
+        except PictureError:
+            # Of the two, the one that is in question.
+            is_mask = name in self.mask_of and self.mask_of[name][1] == name
+            return _small(_values_apart(read_stored(mask))) if is_mask else thumbnail(picture, SIDE)
 
-def _under_mask(picture: Path, mask: Path, table: ClassTable) -> Image.Image:
-    try:
-        drawn = overlay(decode_image(picture), read_upright_mask(picture, mask, table), table)
-    except PictureError:
-        drawn = _values_apart(read_stored(mask))
+
+def _small(drawn: np.ndarray) -> Image.Image:
     image = Image.fromarray(drawn)
     image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
     return image
