@@ -45,8 +45,8 @@ from opsin.training.stopping import StopRequest
 
 VAL, TEST = 0.1, 0.2
 MEMBRANE = {
-    **{"architecture": "unet", "color": "gray", "augment": "microscopy", "image_size": 256, "width": 16, "depth": 3},
-    **{"normalize": True, "batch_size": 4, "patience": 0},
+    **{"architecture": "unet", "color": "gray", "augment": "microscopy", "image_size": 256, "width": 8, "depth": 3},
+    **{"normalize": True, "batch_size": 2, "learning_rate": 0.003, "patience": 0},
 }
 PETS = {"image_size": 192, "decoder_epochs": 2, "epochs": 5}
 STEP_PICTURES, STEP_BATCH, STEP_EPOCHS, STEP_ROUNDS = 64, 8, 4, 3

@@ -25,7 +25,7 @@ _OTHER_TASK = {
     ),
     SEGMENTATION: (
         "Expected a model that classifies whole pictures; the one in {folder!r} segments: it gives a class to every "
-        "pixel. Use opsin segment predict, segment evaluate and segment export with it."
+        "pixel. Use opsin segment predict, segment evaluate, segment export and opsin serve with it."
     ),
 }
 

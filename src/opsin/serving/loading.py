@@ -5,10 +5,11 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from opsin.catalog import resolve
 from opsin.classifier import FROM_CARD, Classifier
 from opsin.errors import ModelError, OpsinError
 from opsin.exporters.verify import replay
-from opsin.model_folder import ModelCard, find_model_folder
+from opsin.model_folder import SEGMENTATION, ModelCard, find_model_folder
 from opsin.names import CARD, MODEL
 from opsin.serving.batching import Limits, Observer
 from opsin.serving.classifier_servable import ClassifierServable, PictureLimits
@@ -18,6 +19,10 @@ from opsin.serving.settings import Settings
 log = logging.getLogger("opsin.serving")
 
 Open = Callable[[Path], ClassifierServable]
+
+SEGMENTERS = "opsin.segmentation.servable:open_servable"
+"""What opens models that give a class to every pixel. They are built on what is served here, and not it on them."""
+
 Stamp = tuple[tuple[str, int, int], ...]
 
 
@@ -59,7 +64,12 @@ def opener(settings: Settings, observer: Observer | None = None) -> Open:
     """Return what opens a model folder, proves and warms it up; it runs in a thread and raises `OpsinError`."""
 
     def open_model(path: Path) -> ClassifierServable:
-        card = ModelCard.read(find_model_folder(path))
+        card = ModelCard.read(find_model_folder(path), task=None)
+        limits = Limits(settings.batch, settings.delay, settings.queue)
+        pictures = PictureLimits(settings.max_pixels, settings.max_bytes)
+        if card.task == SEGMENTATION:
+            threads = settings.threads or None
+            return resolve(SEGMENTERS)(path, limits, pictures, threads=threads, observer=observer)
         threshold = settings.threshold
         if threshold is None and card.thresholds.get("unknown") is not None:
             threshold = FROM_CARD
@@ -67,8 +77,6 @@ def opener(settings: Settings, observer: Observer | None = None) -> Open:
         proof = replay(classifier)
         if not proof.passed:
             raise ModelError(f"Expected the answers that the model gave when it was written; {proof.detail}")
-        limits = Limits(settings.batch, settings.delay, settings.queue)
-        pictures = PictureLimits(settings.max_pixels, settings.max_bytes)
         return ClassifierServable(classifier, limits, pictures, observer=observer, source=path)
 
     return open_model
