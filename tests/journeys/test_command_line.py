@@ -1,9 +1,11 @@
-"""From pictures to predictions through the command line, each step in a process of its own."""
+"""From pictures to predictions through the command line, each step in a process of its own.
+
+But for those that only train what others have trained so: they spare themselves TensorFlow's start.
+"""
 
 import csv
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,12 +16,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from opsin.cli import main as door
+
 OPSIN = [sys.executable, "-c", "from opsin.cli.main import main; main()"]
 HOSTILE = "-rf 'q\"uo,te'\nnew line Ärger 😀"
 
 
 def opsin(*arguments: object, **more) -> subprocess.CompletedProcess:
     return subprocess.run([*OPSIN, *map(str, arguments)], capture_output=True, text=True, timeout=600, **more)
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run a command in this process: its exit code, stdout and stderr."""
+    monkeypatch.setattr(door, "_hush_native_libraries", lambda: None)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["opsin", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            door.main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +139,10 @@ def test_the_summary_of_a_run_and_predictions_load_no_tensorflow(run, photos):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_same_data_with_its_settings_file_gives_the_same_network(photos, run, tmp_path):
-    done = opsin("train", photos, "--out", tmp_path / "again", "--config", run / "config.toml", "--json")
+def test_the_same_data_with_its_settings_file_gives_the_same_network(photos, run, call, tmp_path):
+    _, out, _ = call("train", photos, "--out", tmp_path / "again", "--config", run / "config.toml", "--json")
 
-    losses = [row["loss"] for row in json.loads(done.stdout)["history"]]
+    losses = [row["loss"] for row in json.loads(out)["history"]]
     with (run / "history.csv").open(newline="") as file:
         assert losses == [float(row["loss"]) for row in csv.DictReader(file)]
 
@@ -159,12 +179,12 @@ def wait_for(path: Path, process: subprocess.Popen) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_runs_and_recognises_digits(tmp_path):
-    done = opsin("demo", "--out", tmp_path / "demo", env={**os.environ, "COLUMNS": "120"})
+def test_the_demo_runs_and_recognises_digits(call, tmp_path):
+    code, out, err = call("demo", "--out", tmp_path / "demo")
 
-    assert done.returncode == 0, done.stderr
-    assert "What to try next" in done.stdout
+    assert code == 0, err
+    assert "What to try next" in out
     assert json.loads((tmp_path / "demo" / "run" / "report.json").read_text())["accuracy"]["value"] > 0.95
-    again = opsin("demo", "--out", tmp_path / "demo")
-    assert again.returncode == 2
-    assert "holds something" in again.stderr
+    code, _, err = call("demo", "--out", tmp_path / "demo")
+    assert code == 2
+    assert "holds something" in err
