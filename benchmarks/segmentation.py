@@ -9,6 +9,7 @@ step of the network of 471,652 parameters beside a plain `fit` of the same netwo
 All masks are judged at the pictures' own size by the same code.
 """
 
+import csv
 import statistics
 import tempfile
 import time
@@ -26,6 +27,7 @@ from opsin.segmentation.batches import PlainPairs, TrainingPairs
 from opsin.segmentation.classes import ClassTable
 from opsin.segmentation.config import SegmentConfig
 from opsin.segmentation.dataset import SegmentationDataset
+from opsin.segmentation.evaluate import SegmentationReport, evaluate
 from opsin.segmentation.learning import build
 from opsin.segmentation.losses import PixelLoss
 from opsin.segmentation.metrics import PixelJudge, SegmentationMetrics
@@ -33,7 +35,7 @@ from opsin.segmentation.networks import build_segmentation_network
 from opsin.segmentation.plan import make_plan
 from opsin.segmentation.policies import get_pair_policy
 from opsin.segmentation.road import SegmentationRecipe, read_upright_mask
-from opsin.segmentation.segmenter import pixel_softmax
+from opsin.segmentation.segmenter import Segmenter, pixel_softmax
 from opsin.segmentation.store import StoredPairs, decode_pairs
 from opsin.segmentation.train import train_segmentation
 from opsin.segmentation.watching import MeanIoU, PixelAccuracy
@@ -114,9 +116,9 @@ def membrane(options: Any) -> Result:
     settings = {**MEMBRANE, "epochs": options.epochs, "pictures": [len(train), len(val), len(test)]}
     result = Result("segmentation_membrane", "python -m benchmarks.segmentation membrane --data DIR", settings)
     result.figures += figures("Otsu's threshold", judged(test, otsu), "membrane")
-    run, seconds = trained(train, val, test, config, options.out)
-    result.figures += figures("opsin", run.report.metrics, "membrane")
-    recipe = run.segmenter.recipe
+    segmenter, report, seconds = trained(train, val, test, config, options.out)
+    result.figures += figures("opsin", report.metrics, "membrane")
+    recipe = segmenter.recipe
     stored = decode_pairs([train, val], recipe, cache=Cache(enabled=False))
     rival, epochs = plain_keras(*stored, config, recipe, seconds=seconds)
     result.figures += figures(f"plain Keras, {epochs} epochs in as long", judged(test, rival), "membrane")
@@ -131,19 +133,23 @@ def pets(options: Any) -> Result:
     settings = {**PETS, "weights": options.weights.name, "pictures": [len(train), len(val), len(test)]}
     result = Result("segmentation_pets", "python -m benchmarks.segmentation pets --data DIR --weights FILE", settings)
     started = time.monotonic()
-    run, _ = trained(train, val, test, config, options.out)
-    result.figures += figures("opsin", run.report.metrics, "animal")
-    animal = run.report.metrics.per_class[1].iou.value
+    _, report, _ = trained(train, val, test, config, options.out)
+    result.figures += figures("opsin", report.metrics, "animal")
+    animal = report.metrics.per_class[1].iou.value
     result.figures.append(Figure("animal IoU", animal, at_least=0.75))
     result.figures.append(Figure("from pictures to the report", (time.monotonic() - started) / 60, "min", at_most=10))
     return result
 
 
-def trained(train, val, test, config: SegmentConfig, out: Path | None) -> tuple[Any, float]:
-    """Train with Opsin; return the run, and the seconds that learning took."""
+def trained(train, val, test, config: SegmentConfig, out: Path | None) -> tuple[Segmenter, SegmentationReport, float]:
+    """Train with Opsin, or take a finished run; return its segmenter, its report, and the seconds of learning."""
     folder = out or Path(tempfile.mkdtemp()) / "run"
-    run = train_segmentation(train, val, config, test=test, out=RunFolder.create(folder, [TerminalProgress()]))
-    return run, sum(row["seconds"] for row in run.history)
+    if not (folder / "report.json").exists():
+        train_segmentation(train, val, config, test=test, out=RunFolder.create(folder, [TerminalProgress()]))
+    segmenter = Segmenter.open(folder)
+    with (folder / "history.csv").open() as file:
+        seconds = sum(float(row["seconds"]) for row in csv.DictReader(file))
+    return segmenter, evaluate(segmenter, test), seconds
 
 
 def step(options: Any) -> Result:
@@ -221,7 +227,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder with images/ and masks/")
     parser.add_argument("--weights", type=Path, help="of mobilenet_v2, without its head (pets)")
     parser.add_argument("--epochs", type=int, default=None)
-    parser.add_argument("--out", type=Path, default=None, help="keep the run here")
+    parser.add_argument("--out", type=Path, default=None, help="keep the run here, or take the finished one there")
     options = parser.parse_args()
     if options.part == "membrane":
         options.epochs = options.epochs or 25

@@ -1,5 +1,7 @@
 """Losses over pixels, against answers that were worked out on paper."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ import pytest
 from opsin.errors import UsageError
 from opsin.segmentation import LOSSES
 from opsin.segmentation.classes import IGNORED
-from opsin.segmentation.config import parts_of
+from opsin.segmentation.config import SegmentConfig, parts_of
+from opsin.segmentation.learning import weigh_classes
 from opsin.segmentation.losses import PixelLoss
 from opsin.segmentation.watching import MeanIoU, PixelAccuracy
 
@@ -102,3 +105,33 @@ def test_mean_iou_is_over_all_pixels_of_the_epoch_and_the_classes_that_occur():
 
     # Class 0: 1 of 3 pixels that are it or said to be; class 1: 2 of 4; class 2 does not occur.
     assert float(metric.result()) == pytest.approx((1 / 3 + 2 / 4) / 2)
+
+
+class _Stored:
+    """Masks in memory, with what of `StoredPairs` is looked at."""
+
+    def __init__(self, masks, k):
+        self.masks, self.rows = self, np.arange(len(masks))
+        self.dataset = SimpleNamespace(classes=SimpleNamespace(k=k))
+        self._masks = masks
+
+    def read(self, rows):
+        return self._masks[rows]
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("auto", [2 / 3, 2.0]), ("none", [1.0, 1.0])])
+def test_classes_weigh_against_their_share_of_the_pixels_1_on_average(asked, expected):
+    masks = np.array([[[0, 0]], [[0, 1]], [[IGNORED, IGNORED]]], np.uint8)
+
+    weights = weigh_classes(SegmentConfig(class_weights=asked), _Stored(masks, 2))
+
+    assert weights == pytest.approx(expected)
+
+
+def test_a_rare_class_weighs_ten_times_the_commonest_at_most():
+    masks = np.zeros((1, 1, 1000), np.uint8)
+    masks[0, 0, 0] = 1
+
+    weights = weigh_classes(SegmentConfig(class_weights="auto"), _Stored(masks, 2))
+
+    assert weights[1] / weights[0] == pytest.approx(10)

@@ -190,16 +190,19 @@ def weigh_classes(config: SegmentConfig, train: StoredPairs) -> np.ndarray:
     Raises:
         DataError: no pixel to learn from has a class.
     """
+    wanted, k = config.class_weights != "none", train.dataset.classes.k
     counts = np.zeros(IGNORED + 1, dtype=np.int64)
-    for position in range(len(train)):
-        counts += np.bincount(train.masks.read(train.rows[position : position + 1]).ravel(), minlength=len(counts))
-    counts = counts[: train.dataset.classes.k]
+    for row in train.rows:
+        counts += np.bincount(train.masks.read(np.array([row])).ravel(), minlength=len(counts))
+        if not wanted and counts[:k].any():
+            break  # That there is something to learn from is all that is to be known.
+    counts = counts[:k]
     if not counts.any():
         raise DataError(
             "Expected pixels of classes to learn from; in the masks of the training pictures every pixel is ignored. "
             "Check what stands for ignored pixels (--ignore)."
         )
-    if config.class_weights == "none":
-        return np.ones(len(counts))
+    if not wanted:
+        return np.ones(k)
     weights = np.minimum(counts.max() / np.maximum(counts, 1), MOST_WEIGHT)
     return weights * counts.sum() / (weights * counts).sum()
