@@ -1,5 +1,6 @@
 """`opsin explain` from the outside."""
 
+import gc
 import json
 import sys
 from importlib.util import find_spec
@@ -183,18 +184,21 @@ def test_the_words_for_several_classes_are_those_of_the_help():
 
 
 def test_keras_is_imported_as_if_what_it_makes_offers_for_were_not_installed(monkeypatch):
-    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    for name in ("keras", "sklearn"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "pydot", json)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
     during = {}
 
     def require(package, purpose):
-        during.update({name: sys.modules[name] for name in ("sklearn", "pydot")})
+        during.update({name: sys.modules[name] for name in ("sklearn", "pydot")}, collecting=gc.isenabled())
 
     monkeypatch.setattr(keras_alone, "require", require)
     keras_alone.import_keras("a test")
 
     # What is there already stays.
-    assert during == {"sklearn": None, "pydot": json}
+    assert during == {"sklearn": None, "pydot": json, "collecting": False}
+    assert gc.isenabled()
     assert find_spec("sklearn") is not None
     assert sys.modules["pydot"] is json
 
