@@ -17,8 +17,8 @@ from opsin.errors import ModelError
 from opsin.keras_file import CONFIG, SIZE_LIMITS, WEIGHTS, require_harmless
 from opsin.runtimes.keras import load_keras
 
-SLOW = {"alexnet", "vgg11", "resnet18", "resnet164"}
-DEEPER = {"vgg13", "resnet34", "resnet32", "resnet44", "resnet56"}
+SLOW = {"alexnet", "vgg11", "resnet18"}
+DEEPER = {"vgg13", "resnet34", "resnet32", "resnet44", "resnet56", "resnet164"}
 """Of the same layers as others."""
 GRAPHS = ("mobilenet_v2", "efficientnet_b0", "convnext_tiny")
 METADATA = "metadata.json"
