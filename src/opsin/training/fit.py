@@ -18,6 +18,7 @@ from opsin.pipeline import LEAST_WORKERS, TrainingBatches
 from opsin.training.callbacks import DivergedError, EpochSeeds, Events, LearningRate, Memory
 from opsin.training.checkpoint import load_best, load_last, save_best
 from opsin.training.config import SCHEDULES, TrainConfig
+from opsin.training.convolving import quick_gradients
 from opsin.training.feature_batches import FeatureBatches
 from opsin.training.plan import gpu_count
 from opsin.training.rate_finder import put_values, settle_rate, values_of
@@ -94,7 +95,8 @@ def fit(
         state.best = score_of(config.monitor, {f"val_{name}": value for name, value in logs.items()})
         save_best(phase.checkpoint, network, state)
     config = settle_rate(network, batches, config, run=run, phase=phase, stop=stop)
-    fitted = _run(network, batches, val, config=config, run=run, stop=stop, phase=phase, state=state)
+    with quick_gradients(network):
+        fitted = _run(network, batches, val, config=config, run=run, stop=stop, phase=phase, state=state)
     state = fitted.state
     if state.best_epoch or phase.keep_better:
         load_best(phase.checkpoint, network, state)
