@@ -52,10 +52,10 @@ SMALLEST_OF_FAMILY = {
 }
 
 
-SLOW_TO_CONVERT = {"nasnet_mobile", "alexnet", "vgg11", "resnet164"}
+SLOW_TO_CONVERT = {"nasnet_mobile", "alexnet", "vgg11", "resnet50", "resnet164"}
 """Beside the first, networks whose layers others have: `cats_dogs_cnn`, `vgg16`, and `resnet20` with `resnet50_v2`."""
-LIKE_OTHERS = {"resnet18", "resnet50", "densenet121", "mobilenet", "xception", "efficientnet_v2_b0", "vgg16"}
-"""In this order: `resnet20`, `resnet50_v2`, `inception_v3`, `mobilenet_v2`, `separable_cnn`, `efficientnet_b0` and
+LIKE_OTHERS = {"resnet18", "densenet121", "mobilenet", "xception", "efficientnet_v2_b0", "vgg16"}
+"""In this order: `resnet20`, `inception_v3`, `mobilenet_v2`, `separable_cnn`, `efficientnet_b0` and
 `feature_ladder`."""
 EXPORTED_BY_HAND = SLOW_TO_CONVERT | LIKE_OTHERS
 SAVED_TOO = {"efficientnet_b0", "mobilenet_v3_small", "convnext_tiny"}
