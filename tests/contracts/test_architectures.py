@@ -33,8 +33,8 @@ TWIN_TOLERANCE = 1e-2
 """As a fraction of the largest output: statistics of 8 pictures enlarge what is rounded to up to 1e-3; what is lost
 in conversion shows as 0.1 and more."""
 SLOW_SCRATCH = {"alexnet", "vgg11", "resnet164"}
-DEEPER = {"vgg13", "resnet34", "resnet32", "resnet44", "resnet56"}
-"""Deeper networks of the same layers as one that is looked at for every change: by hand."""
+DEEPER = {"vgg13", "resnet34", "resnet32", "resnet44", "resnet56", "speed_cnn_narrow", "speed_cnn_wide"}
+"""Deeper networks, and those of other widths, of the same layers as one that is looked at for every change: by hand."""
 SMALLEST_OF_FAMILY = {
     "mobilenet",
     "mobilenet_v2",
