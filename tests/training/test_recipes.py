@@ -9,7 +9,7 @@ from opsin.images.drawing import save_image
 from opsin.training.config import TrainConfig
 from opsin.training.network import make_network
 from opsin.training.plan import make_plan, settle_precision
-from opsin.training.recipes import epochs_for, fast, standard
+from opsin.training.recipes import describe_fast, epochs_for, fast, standard
 from opsin.training.run_folder import RunFolder
 
 
@@ -29,6 +29,15 @@ def test_the_fast_recipe_decides_network_schedule_and_augmentation(colors):
     assert config.whiten
     assert config.identity_init
     assert config.patience == 0
+
+
+def test_what_the_recipe_came_to_is_said_in_a_line(colors):
+    config = make_plan(TrainConfig(recipe="fast", start_size=16, identity_init=False), colors).config
+
+    assert describe_fast(config) == (
+        "31 epochs of batches of 16; sgd-nesterov up to 0.0234, one-cycle; labels smoothed by 0.2; pictures grow from "
+        "16 to 24 pixels; the first convolution whitens"
+    )
 
 
 def test_what_the_user_says_stands_against_the_recipe_even_if_it_is_the_usual(colors):

@@ -14,6 +14,7 @@ from opsin.data.store import StoredImages
 from opsin.training.config import TrainConfig
 from opsin.training.decoding import Decoding
 from opsin.training.plan import Plan, settle_precision, weigh_classes
+from opsin.training.recipes import describe_fast
 from opsin.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def _say_what_is_trained(plan: Plan, network: "keras.Model", run: RunFolder) -> 
     )
     if plan.weights and config.budget is None:
         run.say(f"Plan: {_describe(config)}.")
+    if config.recipe == "fast":
+        run.say(f"Recipe fast: {describe_fast(config)}.")
 
 
 def _augments(plan: Plan) -> bool:

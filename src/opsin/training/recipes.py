@@ -100,6 +100,20 @@ def fast(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
     }
 
 
+def describe_fast(config: TrainConfig) -> str:
+    """Return in a line what the recipe came to, for the log."""
+    rate = config.learning_rate if isinstance(config.learning_rate, str) else f"up to {config.learning_rate:.3g}"
+    parts = [
+        f"{config.epochs} epochs of batches of {config.batch_size}",
+        f"{config.optimizer} {rate}, {config.schedule}",
+        f"labels smoothed by {config.label_smoothing:g}",
+        f"pictures grow from {config.start_size} to {config.image_size} pixels" if config.start_size else "",
+        "the first convolution whitens" if config.whiten else "",
+        "convolutions begin as the identity" if config.identity_init else "",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
 def epochs_for(pictures: int) -> int:
     """Return the epochs of `fast`: 8 of 50,000 pictures, more of fewer, but ever fewer steps.
 
