@@ -212,10 +212,11 @@ def test_gzip_is_bounded_in_its_ratio(small):
     ("body", "coding", "status"),
     [
         (b"no gzip", "gzip", 400),
-        (gzip.compress(BODY.encode())[:-9], "gzip", 400),
+        # Without its time: workers must agree on a test's name.
+        (gzip.compress(BODY.encode(), mtime=0)[:-9], "gzip", 400),
         (zlib.compress(BODY.encode()), "deflate", 415),
         (BODY.encode(), "br", 415),
-        (gzip.compress(gzip.compress(BODY.encode())), "gzip, gzip", 415),
+        (gzip.compress(gzip.compress(BODY.encode(), mtime=0), mtime=0), "gzip, gzip", 415),
     ],
 )
 def test_what_is_no_gzip_is_refused(small, body, coding, status):
