@@ -13,7 +13,17 @@ from opsin.training.run_folder import RunFolder
 from opsin.training.stopping import StopRequest
 from opsin.training.train import train
 
-FINDING = TrainConfig(architecture="simple_cnn", learning_rate="find", optimizer="sgd-nesterov", weight_decay=0.0)
+FINDING = TrainConfig(
+    architecture="simple_cnn",
+    learning_rate="find",
+    optimizer="sgd-nesterov",
+    schedule="cosine",
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    epochs=30,
+    patience=10,
+)
+"""Settings without any that are left open, but for the rate."""
 
 
 class Batches(list):
