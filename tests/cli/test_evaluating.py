@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import sys
 
 from opsin.cli.evaluate import LAYOUTS
 from opsin.errors import ExitCode
@@ -73,6 +74,26 @@ def test_all_that_is_asked_for_is_in_one_document(opsin, tiny_run, tiny_data, tm
     assert {"slices", "advice"} <= set(found)
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "How the network sees the pictures" in page
+
+
+def test_without_keras_the_page_says_what_it_lacks(opsin, tiny_run, tiny_data, tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("keras", "tensorflow")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.startswith(("opsin.explanation", "opsin.architectures.scaling"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "keras", None)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    shutil.copytree(tiny_data, tmp_path / "data")
+    # A mistake to be explained.
+    mislaid = next((tmp_path / "data" / "discs").iterdir())
+    mislaid.rename(tmp_path / "data" / "checks" / f"mislaid{mislaid.suffix}")
+
+    answer = opsin("evaluate", tiny_run, tmp_path / "data", "--split", "all", "--html", tmp_path / "page.html")
+
+    assert answer.code == ExitCode.DONE
+    assert "The page has no heat maps: Expected the package" in answer.err
+    assert "pip install 'opsin[train]'" in answer.err
+    assert (tmp_path / "page.html").read_text("utf-8").startswith("<!doctype html>")
 
 
 def test_what_to_do_next_ends_the_report(opsin, tiny_run, tiny_data, tmp_path):
