@@ -17,7 +17,7 @@ LEAST_WORKERS = 2
 class TrainingBatches(keras.utils.PyDataset):
     """Shuffled, augmented batches; everything random is a pure function of (seed, epoch).
 
-    `preparing` has the seconds that each batch took, one after the other.
+    `preparing` has the seconds that each batch of the epoch took, one after the other.
 
     Each batch is a triple: images float32 (N, h, w, c), 0 to 255; targets int32 (N,), or float32 (N, k) where
     pictures are mixed; sample weights float32 (N,).
@@ -45,17 +45,18 @@ class TrainingBatches(keras.utils.PyDataset):
         super().__init__(workers=workers, max_queue_size=8)
         self.images = images
         self.augmenter = augmenter
+        self.preparing: list[float] = []
         self.batch_size = batch_size
         self.picture_count = len(images)
         self.class_weights = np.asarray(class_weights, dtype=np.float32)
         self.labels = images.dataset.labels
         self.size_at = size_at
-        self.preparing: list[float] = []
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
         """Set which epoch the batches are of; its order is drawn from (seed, epoch) alone."""
         self.epoch = epoch
+        self.preparing.clear()
         seeds = np.random.SeedSequence([self.augmenter.seed, epoch])
         self.order = np.random.Generator(np.random.PCG64(seeds)).permutation(len(self.images))
 

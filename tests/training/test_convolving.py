@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import opsin
 from opsin.architectures import build_network
 from opsin.training import convolving
 from opsin.training.convolving import quick_gradients
+from opsin.training.run_folder import RunFolder
 
 
 def gradients(network, images, labels):
@@ -79,3 +81,29 @@ def test_a_network_is_left_as_it_was_after_an_error():
         raise RuntimeError
 
     assert not [layer for layer in network.layers if "convolution_op" in vars(layer)]
+
+
+@pytest.mark.parametrize("settings", [{"learning_rate": "find"}, {"budget": "1s"}])
+def test_what_is_traced_before_the_first_epoch_has_quick_gradients_too(colors, tmp_path, monkeypatch, settings):
+    """Keras keeps the step that was traced first."""
+    traced = []
+
+    def convolve(inputs, kernel):
+        traced.append(kernel.path)
+        return forward(inputs, kernel)
+
+    forward = convolving._forward_both_ways
+    monkeypatch.setattr(convolving, "_forward_both_ways", convolve)
+    stop = RuntimeError("before the first epoch")
+
+    def no_fit(*arguments, **named):
+        raise stop
+
+    monkeypatch.setattr("keras.Model.fit", no_fit)
+    splits = colors.split(0.2, 0.2, seed=0)
+    config = opsin.TrainConfig(architecture="cifar_cnn", epochs=1, batch_size=16, **settings)
+
+    with pytest.raises(RuntimeError, match="before the first epoch"):
+        opsin.train(splits.train, splits.val, config, out=RunFolder.create(tmp_path / "run"))
+
+    assert traced

@@ -19,7 +19,8 @@ from opsin.training.plan import gpu_count
 def quick_gradients(network: keras.Model) -> Iterator[None]:
     """Let a network's convolutions pass gradients back the quicker way while the block runs, where it is quicker.
 
-    What the network gives stays the same; gradients differ by rounding alone. Nothing of it is saved.
+    What the network gives stays the same; gradients differ by rounding alone. Nothing of it is saved. Whatever traces
+    the network's step first has to be inside, since Keras keeps that step; blocks may be nested.
     """
     layers = [layer for layer in network.layers if _gains(layer)] if _is_tensorflow_on_a_cpu() else []
     for layer in layers:
@@ -38,6 +39,7 @@ def _is_tensorflow_on_a_cpu() -> bool:
 def _gains(layer: keras.layers.Layer) -> bool:
     return (
         type(layer) is keras.layers.Conv2D
+        and "convolution_op" not in vars(layer)
         # Of a single pixel both are one.
         and (layer.padding == "same" or set(layer.kernel_size) == {1})
         and layer.data_format == "channels_last"

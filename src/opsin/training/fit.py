@@ -94,8 +94,8 @@ def fit(
         logs = network.evaluate(val, verbose=0, return_dict=True)
         state.best = score_of(config.monitor, {f"val_{name}": value for name, value in logs.items()})
         save_best(phase.checkpoint, network, state)
-    config = settle_rate(network, batches, config, run=run, phase=phase, stop=stop)
     with quick_gradients(network):
+        config = settle_rate(network, batches, config, run=run, phase=phase, stop=stop)
         fitted = _run(network, batches, val, config=config, run=run, stop=stop, phase=phase, state=state)
     state = fitted.state
     if state.best_epoch or phase.keep_better:

@@ -9,6 +9,8 @@ import keras
 from opsin.architectures import build_network, load_network
 from opsin.architectures.weights import copy_weights
 from opsin.catalog import resolve
+from opsin.errors import UsageError
+from opsin.runtimes.keras import node_of
 from opsin.training.beginnings import freeze_to_whiten, rebuilt, start_as_identity
 from opsin.training.config import FIND, OPTIMIZERS, OWN, TrainConfig
 from opsin.training.losses import CrossEntropy, accuracy
@@ -120,7 +122,11 @@ def _rate_factors(network: keras.Model, config: TrainConfig) -> dict[str, float]
     factors = {v.path: config.bias_rate for v in network.trainable_variables if v.name in BIASES}
     if config.logit_scale == 1:
         return factors if config.bias_rate != 1 else {}
-    last = network.layers[-1]
+    last = node_of(network.outputs[0]).operation
+    if not getattr(last, "trainable_variables", []):
+        raise UsageError(
+            f"Expected a last layer with weights for logit_scale; {network.name} ends in {last.name}. Set it to 1."
+        )
     for variable in last.trainable_variables:
         variable.assign(config.logit_scale * variable)
         factors[variable.path] = factors.get(variable.path, 1.0) * config.logit_scale**2

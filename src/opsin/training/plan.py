@@ -1,8 +1,10 @@
 """What `auto` means for this data and this machine."""
 
 import dataclasses
+import functools
 import importlib
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +67,9 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     """
     if model is not None:
         check_network(model, tuple(model.input_shape[1:]), len(train.class_names))
-    config = _follow_recipe(config, train, model)
-    config = _decide_network(config, train) if model is None else _follow_model(config, model)
+    side = functools.cache(lambda: _median_side(train))
+    config = _follow_recipe(config, len(train), side, model)
+    config = _decide_network(config, side) if model is None else _follow_model(config, model)
     weights = resolve_weights(config.weights, config.architecture, ARCHITECTURES, offline=config.offline)
     config = dataclasses.replace(
         config,
@@ -83,12 +86,14 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     return Plan(config, recipe, weights)
 
 
-def _follow_recipe(config: TrainConfig, train: ImageDataset, model: "keras.Model | None") -> TrainConfig:
+def _follow_recipe(
+    config: TrainConfig, pictures: int, side: Callable[[], int], model: "keras.Model | None"
+) -> TrainConfig:
     if model is not None:
         _refuse_for_own_network(config)
         config = config.replace(architecture=OWN if config.architecture == AUTO else config.architecture)
     recipe = resolve(RECIPES[config.recipe])
-    says = recipe(config, len(train), config.image_size or min(_median_side(train), SMALL_PICTURE))
+    says = recipe(config, pictures, lambda: config.image_size or min(side(), SMALL_PICTURE))
     return config.replace(**{name: value for name, value in says.items() if getattr(config, name) in (None, AUTO)})
 
 
@@ -146,7 +151,7 @@ def weigh_classes(config: TrainConfig, train: ImageDataset) -> np.ndarray:
     return len(train) / (len(counts) * counts)
 
 
-def _decide_network(config: TrainConfig, train: ImageDataset) -> TrainConfig:
+def _decide_network(config: TrainConfig, median_side: Callable[[], int]) -> TrainConfig:
     side = 0
     name = config.architecture
     if name == OWN:
@@ -157,9 +162,9 @@ def _decide_network(config: TrainConfig, train: ImageDataset) -> TrainConfig:
             "and leave weights out."
         )
     if name == AUTO:
-        name = _choose_architecture(config, _median_side(train))
+        name = _choose_architecture(config, median_side())
     if config.recipe == "fast" or (name == FROM_SCRATCH and config.architecture == AUTO):
-        side = min(_median_side(train), SMALL_PICTURE)
+        side = min(median_side(), SMALL_PICTURE)
     entry = ARCHITECTURES.get(name)
     side = max(side, entry.least_size) if side and entry else side
     color = config.color

@@ -11,6 +11,7 @@ with its source:
 - small pictures first: Howard, DAWNBench 2018; Tan and Le 2021, arXiv 2104.00298, section 4.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from opsin.architectures.weight_files import NONE
@@ -38,7 +39,7 @@ SHRUNK = 0.625
 LEAST_START = 16
 
 
-def standard(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
+def standard(config: TrainConfig, pictures: int, side: Callable[[], int]) -> dict[str, Any]:
     """Return what suits most networks: AdamW, half a cosine, 30 epochs that may end early."""
     return {
         "epochs": 30,
@@ -57,13 +58,13 @@ def standard(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
     }
 
 
-def fast(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
+def fast(config: TrainConfig, pictures: int, side: Callable[[], int]) -> dict[str, Any]:
     """Return what brings a network from scratch far in few epochs, by how many pictures there are and how large.
 
     Args:
         config: settings; `weights` is `none` or `auto`.
         pictures: how many there are to learn from.
-        side: of the network's input, in pixels.
+        side: gives that of the network's input, in pixels; it takes a look at the files.
 
     Raises:
         UsageError: the settings name pretrained weights.
@@ -93,7 +94,7 @@ def fast(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
         "label_smoothing": 0.2,
         # The cycle is to come to its end.
         "patience": 0,
-        "start_size": _start_size(side) if config.architecture in (AUTO, FAST, NARROW) else 0,
+        "start_size": _start_size(side()) if config.architecture in (AUTO, FAST, NARROW) else 0,
         "whiten": True,
         "identity_init": True,
         "logit_scale": 1 / 9,

@@ -18,6 +18,7 @@ from opsin.evaluation.wording import count, interval, percent
 from opsin.features.speeds import recall_speed
 from opsin.pipeline import TrainingBatches
 from opsin.training.config import AUTO, TrainConfig, seconds_of
+from opsin.training.convolving import quick_gradients
 from opsin.training.fine_tuning import blocks_to_train, fine_tune
 from opsin.training.frozen import FrozenOutputs
 from opsin.training.learned import Learned
@@ -56,8 +57,10 @@ def epochs_that_fit(begun: Begun, batches: TrainingBatches, deadline: Deadline) 
     A few steps are timed; they change nothing.
     """
     config = begun.plan.config
+    # Where pictures grow, those of the last epoch take longest.
+    batches.start_epoch(config.epochs - 1)
     steps = [batches[number % len(batches)] for number in range(TIMED_STEPS)]
-    with unchanged(begun.network):
+    with unchanged(begun.network), quick_gradients(begun.network):
         begun.network.train_on_batch(*steps[0])
         began = time.monotonic()
         for step in steps[1:]:
