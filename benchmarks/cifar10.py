@@ -5,9 +5,9 @@ at 0.001, batches of 128, pictures as they are, the rate halved after 5 epochs w
 after 10, 50 epochs at most, the best weights kept. Both learn from the same pictures, are validated on the same ones
 and judged on the same test pictures; time is that from the first step to the last epoch's end, validation included.
 
-The textbook takes an hour or more, so its course is recorded once, `--record`, into a JSON beside the results: epochs
-to its best, and the test accuracy there. A later run takes what an epoch of it costs from single epochs between Opsin's
-own trainings, and multiplies. Any data set with class folders can be given.
+The textbook takes an hour or more, so its course is recorded once, `--record FOLDER`, into a JSON beside the results:
+epochs to its best, and the test accuracy there. A later run takes what an epoch of it costs from single epochs between
+Opsin's own trainings, and multiplies. Any data set with class folders can be given.
 """
 
 import argparse
@@ -64,33 +64,69 @@ def arrays(images: StoredImages) -> tuple[np.ndarray, np.ndarray]:
     return images.read(slice(None)).astype(np.float32), images.dataset.labels
 
 
-def record(stored: dict[str, StoredImages], seed: int) -> dict[str, Any]:
-    """Train by the textbook to its own end; return its course."""
-    keras.utils.set_random_seed(seed)
-    network = textbook(*_shape_and_classes(stored))
-    began = time.perf_counter()
-    history = network.fit(
-        *arrays(stored["train"]),
-        batch_size=BATCH,
-        epochs=EPOCHS,
-        validation_data=arrays(stored["val"]),
-        verbose=2,
-        callbacks=[
-            keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=PLATEAU),
-            keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True),
-        ],
-    ).history
-    seconds = time.perf_counter() - began
+class Course(keras.callbacks.Callback):
+    """Keeps the textbook's course and its weights after each epoch, so that hours of training can be interrupted.
+
+    Args:
+        folder: where they are kept.
+        others: callbacks that come before it and count epochs without a lower validation loss.
+    """
+
+    def __init__(self, folder: Path, others: list[Any]):
+        super().__init__()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file, self.last, self.best = folder / "course.json", folder / "last.keras", folder / "best.weights.h5"
+        self.others = others
+        kept = json.loads(self.file.read_text()) if self.file.is_file() else {"logs": [], "counts": []}
+        self.logs, self.counts = kept["logs"], kept["counts"]
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        for other, (lowest, waited) in zip(self.others, self.counts, strict=bool(self.counts)):
+            other.best, other.wait = lowest, waited
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        self.logs.append({name: float(value) for name, value in logs.items()})
+        if self.best_epoch == len(self.logs):
+            self.model.save_weights(self.best)
+        self.model.save(self.last)
+        counts = [(float(other.best), other.wait) for other in self.others]
+        self.file.write_text(json.dumps({"logs": self.logs, "counts": counts}))
+
+    @property
+    def best_epoch(self) -> int:
+        """The number, from 1, of the epoch with the lowest validation loss."""
+        return int(np.argmin([log["val_loss"] for log in self.logs])) + 1
+
+
+def record(stored: dict[str, StoredImages], seed: int, folder: Path) -> dict[str, Any]:
+    """Train by the textbook to its own end, going on from where it was interrupted; return its course."""
+    patient = [
+        keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=PLATEAU),
+        keras.callbacks.EarlyStopping(patience=PATIENCE),
+    ]
+    course = Course(folder, patient)
+    done = len(course.logs)
+    keras.utils.set_random_seed(seed + done)
+    network = keras.models.load_model(course.last) if done else textbook(*_shape_and_classes(stored))
+    if not done or done < min(EPOCHS, course.best_epoch + PATIENCE):
+        network.fit(
+            *arrays(stored["train"]),
+            batch_size=BATCH,
+            initial_epoch=done,
+            epochs=EPOCHS,
+            validation_data=arrays(stored["val"]),
+            verbose=2,
+            callbacks=[*patient, course],
+        )
+    network.load_weights(course.best)
     _, accuracy = network.evaluate(*arrays(stored["test"]), verbose=0)
-    # EarlyStopping goes by the validation loss.
-    best = int(np.argmin(history["val_loss"])) + 1
     return {
         "seed": seed,
-        "epochs_to_best": best,
-        "epochs": len(history["loss"]),
-        "seconds": seconds,
+        "epochs_to_best": course.best_epoch,
+        "epochs": len(course.logs),
         "test_accuracy": float(accuracy),
-        "val_accuracy": [float(one) for one in history["val_accuracy"]],
+        "val_accuracy": [log["val_accuracy"] for log in course.logs],
+        "val_loss": [log["val_loss"] for log in course.logs],
         "hardware": describe_hardware(),
     }
 
@@ -140,7 +176,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, nargs="+", help="epochs of Opsin, one or several (default: the recipe's)")
     parser.add_argument("--size", type=int, help="height and width of the pictures (default: the recipe's)")
     parser.add_argument("--val", type=float, default=0.04, help="share of train/ for validation (default: 0.04)")
-    parser.add_argument("--record", action="store_true", help="train by the textbook to its end, and keep its course")
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FOLDER",
+        help="train by the textbook to its end, and keep its course; interrupted, it goes on from FOLDER",
+    )
     options = parser.parse_args()
     name = Path(options.data).name
     course = options.results / f"{name}_textbook.json"
@@ -150,7 +191,7 @@ def main() -> None:
         recipe = make_plan(opsin.TrainConfig(recipe="fast", image_size=options.size), parts.train).preprocess
         stored = dict(zip(("train", "val", "test"), decode_datasets([*parts], recipe), strict=True))
         if options.record:
-            course.write_text(json.dumps(record(stored, seed=0), indent=2) + "\n")
+            course.write_text(json.dumps(record(stored, 0, options.record), indent=2) + "\n")
             print(f"Written to {course}.")
             return
         _measure(options, parts, stored, json.loads(course.read_text()) if course.is_file() else None, name)

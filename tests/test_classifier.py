@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from opsin.classifier import Classifier, Prediction, run_ahead, softmax
+from opsin.classifier import Classifier, Prediction, softmax
 from opsin.errors import ModelError, PictureError, SavingError, UsageError
 from opsin.images.preprocess import Preprocess
 from opsin.model_folder import ModelCard, sign
 from opsin.names import CARD, KERAS, TWIN
+from opsin.runtimes.ahead import run_ahead
 from opsin.runtimes.base import Outputs
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,11 @@ from opsin.engines import recall_engine
 from opsin.errors import ModelError, PictureError, UsageError
 from opsin.images.link import Link
 from opsin.images.preprocess import Preprocess
-from opsin.images.reading import read_images
 from opsin.model_folder import Artefact, ModelCard, exported_folder, find_model_folder
 from opsin.names import CARD
 from opsin.runtimes import ENGINES, IN_THE_MODEL, INT8, RUNTIMES, is_installed
-from opsin.runtimes.ahead import run_ahead
-from opsin.runtimes.base import Outputs, Runtime
+from opsin.runtimes.ahead import read_and_run
+from opsin.runtimes.base import Outputs, Runtime, SideBySide
 from opsin.runtimes.views import run_in_views
 
 Source = str | os.PathLike | bytes | Link | Image.Image | np.ndarray
@@ -189,8 +188,24 @@ class Classifier:
         Raises:
             ModelError: the network gives something that is no number.
         """
+        return self._run(self.runtime.run, images)
+
+    @property
+    def lanes(self) -> int:
+        """How many calls of `run_beside` at a time make the most of the cores; 1 where one call uses all of them."""
+        return self.runtime.lanes if isinstance(self.runtime, SideBySide) else 1
+
+    def run_beside(self, images: np.ndarray) -> Outputs:
+        """Run the network as `run` does, beside other such calls, from any thread.
+
+        Raises:
+            ModelError: the network gives something that is no number.
+        """
+        return self._run(self.runtime.run_beside if isinstance(self.runtime, SideBySide) else self.runtime.run, images)
+
+    def _run(self, run: Callable[[np.ndarray], Outputs], images: np.ndarray) -> Outputs:
         images = np.asarray(images, dtype=np.float32)
-        outputs = run_in_views(self.runtime, images, flips=self.flips, shifts=self.shifts)
+        outputs = run_in_views(run, images, flips=self.flips, shifts=self.shifts)
         if not np.isfinite(outputs.logits).all():
             raise ModelError(
                 f"Expected numbers from the network in {str(self.folder)!r}; it gives NaN or infinity, as one does "
@@ -230,12 +245,13 @@ class Classifier:
     def predict_many(self, sources: Iterable[Source], *, batch_size: int = 16) -> Iterator[Prediction | PictureError]:
         """Predict any number of pictures, in order, with bounded memory.
 
-        Pictures are decoded in threads while the network runs. One that cannot be read gives its `PictureError`
-        in its place, and the rest go on.
+        Pictures are decoded in threads, on the cores that the network leaves. One that cannot be read gives its
+        `PictureError` in its place, and the rest go on.
 
         Args:
             sources: what `predict` takes, in a list, a generator or an array of several; may be endless.
-            batch_size: how many pictures the network sees at once.
+            batch_size: how many pictures the network sees at once, or, where several calls go side by side, how many
+                are under way.
         """
         if isinstance(sources, Source) and not _is_batch(sources):
             raise UsageError("Expected many pictures, in a list say; received a single one. Use predict.")
@@ -249,8 +265,9 @@ class Classifier:
                 paths.append(_path(source))
                 yield source
 
-        decoded = read_images(noted(), self.preprocess, window=2 * batch_size, background=True)
-        for images, outputs in run_ahead(self.run, decoded, batch_size):
+        for images, outputs in read_and_run(
+            self.run_beside, noted(), self.preprocess, batch_size=batch_size, lanes=self.lanes
+        ):
             answers = iter([] if outputs is None else self._answers(outputs))
             for image in images:
                 path = paths.popleft()

@@ -65,7 +65,7 @@ class Network:
         return self.compute(images)
 
     def extractor(self, key="weights A", **options):
-        return Extractor([self], (3,), key, **options)
+        return Extractor(self, (3,), key, **options)
 
 
 @pytest.fixture
@@ -165,27 +165,21 @@ def test_a_batch_that_takes_longer_keeps_its_place(cache):
             second_is_done.set()
         return means(images)
 
-    extractor = Extractor([first_waits, first_waits], (3,), "key")
+    extractor = Extractor(first_waits, (3,), "key", lanes=2)
 
     features = extract(extractor, {"train": stored()}, cache=cache)["train"]
 
     np.testing.assert_array_equal(features.read(), means(PIXELS))
 
 
-def test_networks_work_side_by_side_and_each_on_one_batch_at_a_time(cache):
+def test_as_many_calls_as_there_are_lanes_are_made_side_by_side(cache):
     together = threading.Barrier(2)
 
-    class OneAtATime:
-        busy = False
+    def wait(images):
+        together.wait(30)
+        return means(images)
 
-        def __call__(self, images):
-            assert not self.busy
-            self.busy = True
-            together.wait(30)
-            self.busy = False
-            return means(images)
-
-    extractor = Extractor([OneAtATime(), OneAtATime()], (3,), "key", batch_size=3)
+    extractor = Extractor(wait, (3,), "key", batch_size=3, lanes=2)
 
     features = extract(extractor, {"train": stored(range(18))}, cache=cache)["train"]
 
@@ -220,7 +214,7 @@ def test_progress_counts_to_the_end(cache, network):
 
 def test_what_a_further_part_makes_of_features_is_what_the_whole_would_have(cache):
     halved = extract(
-        Extractor([lambda images: images / 2], PIXELS.shape[1:], "half"), {"train": stored([9, 2, 2, 20])}, cache=cache
+        Extractor(lambda images: images / 2, PIXELS.shape[1:], "half"), {"train": stored([9, 2, 2, 20])}, cache=cache
     )
     further = Network()
 

@@ -1,5 +1,6 @@
-"""LiteRT: one interpreter, any batch, several threads."""
+"""LiteRT: any batch, several threads, one interpreter or several side by side."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from opsin.errors import ModelError
 from opsin.images.drawing import draw_picture
 from opsin.names import TWIN
-from opsin.runtimes.litert import LiteRTRuntime
+from opsin.runtimes import litert
+from opsin.runtimes.base import SideBySide
+from opsin.runtimes.litert import LiteRTLanes, LiteRTNetwork, LiteRTRuntime
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +82,60 @@ def test_one_thread_gives_the_same_answers(content, runtime):
     assert np.allclose(
         LiteRTRuntime(content, threads=1).run(images(3)).logits, runtime.run(images(3)).logits, atol=1e-5
     )
+
+
+def test_calls_side_by_side_give_the_same_answers_to_the_bit(runtime):
+    pictures = images(12)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda n: runtime.run_beside(pictures[n % 12][None]).logits, range(60)))
+    assert [answer.tolist() for answer in answers] == [
+        runtime.run(pictures[n % 12][None]).logits.tolist() for n in range(60)
+    ]
+
+
+def test_a_lane_is_opened_when_it_is_needed_and_used_again(content, monkeypatch):
+    opened = []
+    together = threading.Barrier(2)
+
+    class Watched(LiteRTNetwork):
+        def __init__(self, *arguments):
+            opened.append(arguments[1])
+            super().__init__(*arguments)
+
+        def run(self, images):
+            if len(images) == 2:
+                together.wait(30)
+            return super().run(images)
+
+    monkeypatch.setattr(litert, "LiteRTNetwork", Watched)
+    lanes = LiteRTLanes(content, threads=4)
+    assert (lanes.count, opened) == (4, [])
+
+    for _ in range(3):
+        lanes.run(images(1))
+    assert opened == [1]
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lanes.run, [images(2), images(2)]))
+    assert opened == [1, 1]
+
+
+def test_lanes_share_the_threads_and_the_memory_there_are(content, monkeypatch):
+    monkeypatch.setattr(litert, "LANES_BYTES", 2 * 2 * len(content))
+
+    assert LiteRTLanes(content, threads=8).count == 2
+    assert LiteRTLanes(content, threads=1).count == 1
+    monkeypatch.setattr(litert, "LANES_BYTES", 0)
+    assert LiteRTLanes(content, threads=8).count == 1
+
+
+def test_after_a_call_that_failed_its_lane_is_free_again(content):
+    lanes = LiteRTLanes(content, threads=1)
+    for _ in range(3):
+        with pytest.raises((ValueError, RuntimeError)):
+            lanes.run(np.zeros((2, 3, 3, 3), np.float32))
+    assert lanes.run(images(2))[0].shape == (2, 3)
+
+
+def test_a_twin_is_a_network_for_calls_side_by_side(runtime):
+    assert isinstance(runtime, SideBySide)

@@ -36,7 +36,7 @@ def test_large_pictures_move_by_a_32nd_and_single_pixels_stay():
 def test_what_was_moved_counts_half_of_what_was_not():
     runtime = Corner()
 
-    outputs = run_in_views(runtime, PICTURE, flips=False, shifts=True)
+    outputs = run_in_views(runtime.run, PICTURE, flips=False, shifts=True)
 
     # 0 in place; 4 and 4 when moved.
     assert outputs.logits.tolist() == [[2.0]]
@@ -47,7 +47,7 @@ def test_what_was_moved_counts_half_of_what_was_not():
 def test_flips_and_shifts_together_are_six_views():
     runtime = Corner()
 
-    outputs = run_in_views(runtime, PICTURE, flips=True, shifts=True)
+    outputs = run_in_views(runtime.run, PICTURE, flips=True, shifts=True)
 
     # 0 and 2 in place; 4 and 4, 4 and 4 when moved.
     assert outputs.logits.tolist() == [[2.5]]
@@ -57,5 +57,5 @@ def test_flips_and_shifts_together_are_six_views():
 def test_without_views_the_answer_is_the_networks_own():
     runtime = Corner()
 
-    assert run_in_views(runtime, PICTURE + 7, flips=False, shifts=False).logits.tolist() == [[7.0]]
+    assert run_in_views(runtime.run, PICTURE + 7, flips=False, shifts=False).logits.tolist() == [[7.0]]
     assert runtime.asked == 1

@@ -187,3 +187,46 @@ def test_batches_are_as_large_as_is_worth_while(monkeypatch, fixed, each, best):
         now[0] += fixed + each * len(images)
 
     assert best_batch(run, pixel(0), limit=8) == best
+
+
+def test_lanes_run_batches_side_by_side_and_a_lone_image_has_all_cores():
+    together = threading.Barrier(2)
+    alone = []
+
+    def run(images):
+        alone.append(len(images))
+        return [float(image[0, 0, 0]) for image in images]
+
+    def beside(images):
+        together.wait(30)
+        return [float(image[0, 0, 0]) for image in images]
+
+    async def story():
+        batcher = Batcher(run, Limits(batch=1), beside=beside, lanes=2)
+        try:
+            lone = await ask(batcher, 7)
+            return [lone, *await asyncio.gather(*(ask(batcher, value) for value in range(2)))]
+        finally:
+            batcher.close()
+
+    assert [answer.value for answer in asyncio.run(story())] == [7, 0, 1]
+    assert alone == [1]
+
+
+def test_an_image_does_not_wait_for_those_that_another_lane_is_running(gate):
+    async def story():
+        batcher = Batcher(gate.run, Limits(batch=4, delay=20.0), lanes=2)
+        try:
+            first = asyncio.create_task(ask(batcher, 1))
+            await started(gate)
+            gate.started.clear()
+            second = asyncio.create_task(ask(batcher, 2))
+            async with asyncio.timeout(10):
+                await started(gate)
+            gate.open.set()
+            return [(await first).value, (await second).value]
+        finally:
+            gate.open.set()
+            batcher.close()
+
+    assert asyncio.run(story()) == [1, 2]

@@ -3,7 +3,8 @@
 The plan is that of airbench (Jordan 2024, arXiv 2404.00498, section 3.1, after DAWNBench's ResNet-9 and hlb-CIFAR10): a
 small convolution that can be whitened, then stages of two 3×3 convolutions, no scale in the normalisation, the largest
 value of each map. What differs is for processors: the first convolution has a stride, so that no map is larger than
-about 16×16; a stage pools before its convolutions instead of between them; SiLU, which costs half of what GELU does.
+about 16×16; a stage pools before its convolutions instead of between them; ReLU, which learns as much as GELU does in
+so few epochs and costs a sixth of the time.
 """
 
 import math
@@ -26,12 +27,12 @@ MOMENTUM = 0.6
 """Of the moving averages in the normalisation: few steps are few chances to catch up (arXiv 2404.00498, appendix A)."""
 
 
-def _normalized_silu(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
+def _normalized_relu(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
     x = keras.layers.Conv2D(
         filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
     )(x)
     x = keras.layers.BatchNormalization(momentum=MOMENTUM, scale=False, name=f"{name}_norm")(x)
-    return keras.layers.Activation("silu", name=f"{name}_silu")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
 def first_stride(side: int) -> int:
@@ -61,7 +62,7 @@ def speed_cnn(input_shape: tuple[int, int, int], class_count: int, width: float 
     size = 2 * stride
     filters = 2 * min(size * size * input_shape[2], MOST_COMPONENTS)
     x = keras.layers.Conv2D(filters, size, strides=stride, padding="same", name="patches")(x)
-    x = keras.layers.Activation("silu", name="patches_silu")(x)
+    x = keras.layers.ReLU(name="patches_relu")(x)
     stages = 1 + max(1, int(math.log2(max(2, side // stride / LAST_MAP))))
     for stage in range(stages):
         name = f"stage{stage + 1}"
@@ -69,7 +70,7 @@ def speed_cnn(input_shape: tuple[int, int, int], class_count: int, width: float 
         wide = round(width * 256 / 2 ** min(stages - 1 - stage, 3) / 8) * 8
         if stage:
             x = keras.layers.MaxPooling2D(2, name=f"{name}_pool")(x)
-            x = _normalized_silu(x, wide, name=f"{name}_1")
-        x = _normalized_silu(x, wide, name=f"{name}_2")
+            x = _normalized_relu(x, wide, name=f"{name}_1")
+        x = _normalized_relu(x, wide, name=f"{name}_2")
     x = keras.layers.GlobalMaxPooling2D(name="features")(x)
     return keras.Model(image, logits_head(x, class_count), name="speed_cnn")

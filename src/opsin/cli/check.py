@@ -94,16 +94,16 @@ def _by_model(model: Path, dataset: "ImageDataset") -> "tuple[Preprocess, np.nda
     """Return the model's recipe, and what it sees in each picture."""
     import numpy as np
 
-    from opsin.classifier import Classifier, run_ahead
+    from opsin.classifier import Classifier
     from opsin.cli.bars import progress_bar
     from opsin.errors import PictureError
-    from opsin.images.reading import read_images
+    from opsin.runtimes.ahead import read_and_run
 
     classifier = Classifier.open(model, "litert")
     rows: list[np.ndarray | None] = []
     with progress_bar("what the model sees") as advance:
-        images = read_images(dataset.paths, classifier.preprocess, background=True)
-        for batch, outputs in run_ahead(classifier.run, images, 16):
+        recipe, lanes = classifier.preprocess, classifier.lanes
+        for batch, outputs in read_and_run(classifier.run_beside, dataset.paths, recipe, batch_size=16, lanes=lanes):
             found = iter([] if outputs is None else outputs.features)
             rows += [None if isinstance(image, PictureError) else next(found) for image in batch]
             advance(len(rows), len(dataset))

@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from opsin.catalog import require_installed
-from opsin.classifier import Classifier, run_ahead
+from opsin.classifier import Classifier
 from opsin.data.cache import Cache
 from opsin.data.dataset import ImageDataset
 from opsin.data.store import StoredImages, find_decoded
 from opsin.data.walk import Skipped
 from opsin.errors import DataError, PictureError
 from opsin.evaluation.report import Report
-from opsin.images.reading import read_images
+from opsin.runtimes.ahead import read_and_run
 from opsin.runtimes.base import Outputs
 
 BATCH = 32
@@ -178,10 +178,10 @@ def _run_files(classifiers: Sequence[Classifier], dataset: ImageDataset, progres
     readings: list[PictureError | None] = []
 
     def run(images: np.ndarray) -> list[np.ndarray]:
-        return [one.run(images).logits for one in classifiers]
+        return [one.run_beside(images).logits for one in classifiers]
 
-    decoded = read_images(dataset.paths, classifiers[0].preprocess, background=True)
-    for batch, outputs in run_ahead(run, decoded, BATCH):
+    lanes = min(one.lanes for one in classifiers)
+    for batch, outputs in read_and_run(run, dataset.paths, classifiers[0].preprocess, batch_size=BATCH, lanes=lanes):
         readings += [item if isinstance(item, PictureError) else None for item in batch]
         if outputs is not None:
             logits.append(outputs)

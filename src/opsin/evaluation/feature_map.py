@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from opsin.catalog import choose, require
-from opsin.classifier import Classifier, run_ahead
+from opsin.classifier import Classifier
 from opsin.deciding import unit
 from opsin.errors import PictureError
 from opsin.evaluation.evidence import FeatureMap
 from opsin.evaluation.report import Report
-from opsin.images.reading import read_images
+from opsin.runtimes.ahead import read_and_run
 
 METHODS = ("pca", "umap")
 
@@ -46,8 +46,8 @@ def map_pictures(
     rows = _drawn(report.metrics.n)
     paths = [(report.root or Path()) / report.paths[row] for row in rows]
     found, features, done = [], [], 0
-    decoded = read_images(paths, classifier.preprocess, background=True)
-    for batch, outputs in run_ahead(classifier.run, decoded, BATCH):
+    recipe, lanes = classifier.preprocess, classifier.lanes
+    for batch, outputs in read_and_run(classifier.run_beside, paths, recipe, batch_size=BATCH, lanes=lanes):
         found += [rows[done + i] for i, image in enumerate(batch) if not isinstance(image, PictureError)]
         done += len(batch)
         if outputs is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from opsin.catalog import choose, resolve
-from opsin.classifier import Classifier, run_ahead
+from opsin.classifier import Classifier
 from opsin.errors import DataError, PictureError
 from opsin.evaluation.corruptions import SEVERITIES
 from opsin.evaluation.evidence import Corrupted, Robustness
@@ -19,6 +19,7 @@ from opsin.evaluation.intervals import Estimate, estimate
 from opsin.evaluation.report import Report
 from opsin.images.color import convert_color
 from opsin.images.reading import read_images
+from opsin.runtimes.ahead import run_ahead
 
 CORRUPTIONS = {
     "blur": "opsin.evaluation.corruptions:blur",

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,12 +34,14 @@ class Embedder:
     Args:
         run: uint8 (N, h, w, c), 0 to 255 → float32 (N, d).
         origin: what it is.
-        batch_size: how many pictures it takes at a time.
+        batch_size: how many pictures it takes at a time, in all its lanes together.
+        lanes: how many calls make the most of the cores, side by side.
     """
 
     run: Run
     origin: Origin
     batch_size: int = BATCH
+    lanes: int = 1
 
 
 def open_embedder(
@@ -153,7 +154,8 @@ def _of_classifier(classifier: Classifier) -> Embedder:
         source=str(classifier.folder.resolve()),
     )
     # Past the classifier itself, which may look at mirror images too (`flips`): vectors are those of the picture.
-    return Embedder(lambda images: classifier.runtime.run(np.asarray(images, dtype=np.float32)).features, origin)
+    plain = Classifier(classifier.runtime, card, classifier.folder)
+    return Embedder(lambda images: plain.run_beside(images).features, origin, lanes=plain.lanes)
 
 
 def _open_backbone(name: str, weights: str | None, offline: bool, say: Callable[[str], None]) -> Embedder:
@@ -194,18 +196,7 @@ def _run_by_extractor(part: "keras.Model", origin: Origin) -> Embedder:
     from opsin.features.extraction import make_extractor
 
     extractor = make_extractor(part, gpu=_has_gpu())
-    return Embedder(_side_by_side(extractor.runs), origin, extractor.batch_size * len(extractor.runs))
-
-
-def _side_by_side(runs: Sequence[Run]) -> Run:
-    """Share each batch out to networks that are equal, and run them at the same time."""
-    pool = ThreadPoolExecutor(len(runs), thread_name_prefix="opsin-features")
-
-    def run(images: np.ndarray) -> np.ndarray:
-        shares = np.array_split(np.asarray(images, dtype=np.float32), min(len(runs), len(images)))
-        return np.concatenate(list(pool.map(lambda run, share: run(share), runs, shares)))
-
-    return run
+    return Embedder(extractor.run, origin, extractor.batch_size * extractor.lanes, extractor.lanes)
 
 
 def _has_gpu() -> bool:

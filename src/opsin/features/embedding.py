@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from opsin.classifier import Classifier, run_ahead
+from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.data.pictures import PictureList, find_pictures
 from opsin.errors import DataError, ModelError, PictureError
 from opsin.features.embedders import Embedder, open_embedder
 from opsin.features.index import FeatureIndex, Origin
-from opsin.images.reading import read_images
+from opsin.runtimes.ahead import read_and_run
 
 Progress = Callable[[int, int], None]
 Pictures = str | Path | ImageDataset | PictureList | Iterable[str | Path]
@@ -56,12 +56,12 @@ def _run(
     embedder: Embedder, paths: Sequence[str], progress: Progress | None
 ) -> tuple[np.ndarray | None, dict[int, str]]:
     """Return the vectors of the readable pictures (None if there are none), and by position why others are not."""
-    size = embedder.batch_size
-    decoded = read_images(paths, embedder.origin.preprocess, window=2 * size, background=True)
     vectors: np.ndarray | None = None
     errors: dict[int, str] = {}
     done = filled = 0
-    for batch, outputs in run_ahead(embedder.run, decoded, size):
+    for batch, outputs in read_and_run(
+        embedder.run, paths, embedder.origin.preprocess, batch_size=embedder.batch_size, lanes=embedder.lanes
+    ):
         errors.update((done + i, item.reason) for i, item in enumerate(batch) if isinstance(item, PictureError))
         done += len(batch)
         if outputs is not None:

@@ -5,9 +5,9 @@ network with its weights, of the augmentation and of the runtime, so features of
 """
 
 import contextlib
-import queue
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
@@ -23,8 +23,7 @@ from opsin.data.cache import Cache, explain_no_room, make_room
 from opsin.data.store import Pixels, StoredImages
 from opsin.errors import ModelError, SavingError
 from opsin.exporters.litert import convert_outputs
-from opsin.images.reading import usable_cores
-from opsin.runtimes.litert import LiteRTNetwork
+from opsin.runtimes.litert import LiteRTLanes
 
 if TYPE_CHECKING:
     import keras
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 FILE = "features.bin"
 BATCH = 8
 GPU_BATCH = 128
-MOST_SIDE_BY_SIDE = 4
-SMALL_NETWORK_BYTES = 100 * 2**20
 IN_MEMORY_BYTES = 4 * 2**30
 
 LARGEST_FLOAT16 = 60_000
@@ -47,16 +44,18 @@ class Extractor:
     """The frozen part of a network, ready to run.
 
     Args:
-        runs: functions that can work side by side, each float32 (N, h, w, c), 0 to 255 → float32 (N, *shape).
+        run: float32 or uint8 (N, h, w, c), 0 to 255 → float32 (N, *shape), from any thread.
         shape: of one picture's features.
         key: a hash of what it computes.
         batch_size: pictures at a time.
+        lanes: how many calls make the most of the cores, side by side.
     """
 
-    runs: Sequence[Callable[[np.ndarray], np.ndarray]]
+    run: Callable[[np.ndarray], np.ndarray]
     shape: tuple[int, ...]
     key: str
     batch_size: int = BATCH
+    lanes: int = 1
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,13 @@ def make_extractor(part: "keras.Model", *, gpu: bool = False) -> Extractor:
     if not gpu and keras.backend.backend() == "tensorflow":
         with contextlib.suppress(ModelError):
             return litert_extractor(part, convert_outputs(part), output=0)
-    batch = GPU_BATCH if gpu else BATCH
-    return Extractor([lambda images: np.asarray(part.predict_on_batch(images))], shape, part_key(part, "keras"), batch)
+    lock = threading.Lock()
+
+    def run(images: np.ndarray) -> np.ndarray:
+        with lock:
+            return np.asarray(part.predict_on_batch(np.asarray(images, dtype=np.float32)))
+
+    return Extractor(run, shape, part_key(part, "keras"), GPU_BATCH if gpu else BATCH)
 
 
 def litert_extractor(part: "keras.Model", content: bytes, *, output: int) -> Extractor:
@@ -103,12 +107,9 @@ def litert_extractor(part: "keras.Model", content: bytes, *, output: int) -> Ext
         content: the file; it may have other outputs too.
         output: the number of the output that is this part's.
     """
-    cores = usable_cores()
-    # Small networks side by side are quicker than one on all cores; large ones would take too much memory.
-    count = min(cores, MOST_SIDE_BY_SIDE) if len(content) < SMALL_NETWORK_BYTES else 1
-    networks = [LiteRTNetwork(content, max(1, cores // count)) for _ in range(count)]
-    runs = [lambda images, network=network: network.run(images)[output] for network in networks]
-    return Extractor(runs, tuple(part.outputs[0].shape[1:]), part_key(part, "litert"))
+    networks = LiteRTLanes(content)
+    shape = tuple(part.outputs[0].shape[1:])
+    return Extractor(lambda images: networks.run(images)[output], shape, part_key(part, "litert"), lanes=networks.count)
 
 
 def part_key(part: "keras.Model", runtime: str) -> str:
@@ -268,23 +269,16 @@ def _compute(
 ) -> dict[str, float]:
     """Fill the array with what becomes of inputs `read(start, stop)`; return how many seconds it took."""
     started = time.monotonic()
-    free: queue.SimpleQueue = queue.SimpleQueue()
-    for run in extractor.runs:
-        free.put(run)
 
     def compute(start: int) -> int:
         images = read(start, min(start + extractor.batch_size, len(array)))
-        run = free.get()
-        try:
-            features = run(images)
-        finally:
-            free.put(run)
+        features = extractor.run(images)
         _require_small_enough(features, array.dtype)
         array[start : start + len(images)] = features
         return start + len(images)
 
-    # One thread more than networks: it reads while they run.
-    pool = ThreadPoolExecutor(len(extractor.runs) + 1, thread_name_prefix="opsin-features")
+    # One thread more than lanes: it reads while they run.
+    pool = ThreadPoolExecutor(extractor.lanes + 1, thread_name_prefix="opsin-features")
     try:
         for done in pool.map(compute, range(0, len(array), extractor.batch_size)):
             if progress is not None:

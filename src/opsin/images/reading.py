@@ -5,9 +5,9 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -18,6 +18,8 @@ from opsin.images.link import Link
 from opsin.images.preprocess import Preprocess
 
 Reading = np.ndarray | PictureError
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 NICENESS = 10
 """A tenth of the weight of an ordinary thread: less would starve readers where other programs are busy."""
@@ -53,22 +55,43 @@ def read_images(
     threads = threads or usable_cores()
     # Tiny pictures are read faster than threads are handed work, so several go at once.
     size = max(1, min(_LARGEST_CHUNK, window // (2 * threads)))
-    chunks = _chunks((_hold(source, preprocess) for source in sources), size)
-    stopped = threading.Event()
 
-    def read_chunk(chunk: list[Source]) -> list[Reading]:
-        return [_read_one(source, preprocess) for source in chunk if not stopped.is_set()]
+    def read_chunk(chunk: list[Held], stopped: threading.Event) -> list[Reading]:
+        return [read_held(source, preprocess) for source in chunk if not stopped.is_set()]
 
+    chunks = chunked((hold(source, preprocess) for source in sources), itertools.repeat(size))
     begin = give_way if background else None
+    for readings in in_order(read_chunk, chunks, threads=threads, window=-(-window // size), begin=begin):
+        yield from readings
+
+
+def in_order(
+    function: Callable[[Item, threading.Event], Result],
+    items: Iterable[Item],
+    *,
+    threads: int,
+    window: int,
+    begin: Callable[[], None] | None = None,
+) -> Iterator[Result]:
+    """Call a function in threads for each item, a bounded number ahead of what has been taken; yield in order.
+
+    Args:
+        function: what is called, with an item and with what is set when no more results are wanted.
+        items: what for, without end if need be; drawn in the caller's own thread.
+        threads: how many work at once.
+        window: how many items are ahead at most. 1 answers each before the next is drawn.
+        begin: is called in each thread first.
+    """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="opsin-read", initializer=begin)
-    pending: deque[Future[list[Reading]]] = deque()
+    pending: deque[Future[Result]] = deque()
+    stopped = threading.Event()
     try:
-        for chunk in chunks:
-            pending.append(pool.submit(read_chunk, chunk))
-            if len(pending) * size >= window:
-                yield from pending.popleft().result()
+        for item in items:
+            pending.append(pool.submit(function, item, stopped))
+            if len(pending) >= window:
+                yield pending.popleft().result()
         while pending:
-            yield from pending.popleft().result()
+            yield pending.popleft().result()
     finally:
         stopped.set()
         pool.shutdown(cancel_futures=True)
@@ -98,25 +121,37 @@ def usable_cores() -> int:
 _LARGEST_CHUNK = 16
 
 
-def _chunks(sources: Iterable[Source], size: int) -> Iterator[list[Source]]:
-    remaining = iter(sources)
-    while chunk := list(itertools.islice(remaining, size)):
+def chunked(items: Iterable[Item], sizes: Iterable[int]) -> Iterator[list[Item]]:
+    """Yield items in lists of these sizes; the last may be shorter."""
+    remaining = iter(items)
+    for size in sizes:
+        chunk = list(itertools.islice(remaining, size))
+        if not chunk:
+            return
         yield chunk
 
 
-def _hold(source: Source | Link | Image.Image | np.ndarray, preprocess: Preprocess) -> "Source | Link | _Held":
-    # What is in memory is read at once: a generator may draw the next frame into the same array, or close the image,
-    # before a thread comes to it; and what is read is smaller than what waits to be.
+def hold(source: Source | Link | Image.Image | np.ndarray, preprocess: Preprocess) -> "Held":
+    """Return a source that can wait to be read; one that is in memory is read at once.
+
+    A generator may draw the next frame into the same array, or close the image, before a thread comes to it; and what
+    is read is smaller than what waits to be.
+    """
     in_memory = isinstance(source, Image.Image | np.ndarray)
-    return _Held(_read_one(source, preprocess)) if in_memory else source
+    return _Read(read_held(source, preprocess)) if in_memory else source
 
 
-class _Held(NamedTuple):
+class _Read(NamedTuple):
     reading: Reading
 
 
-def _read_one(source: "Source | Link | Image.Image | np.ndarray | _Held", preprocess: Preprocess) -> Reading:
-    if isinstance(source, _Held):
+Held = Source | Link | _Read
+"""What `hold` gives."""
+
+
+def read_held(source: "Held | Image.Image | np.ndarray", preprocess: Preprocess) -> Reading:
+    """Return uint8 (h, w, c), 0 to 255, in the recipe's colour space; or why it cannot be had."""
+    if isinstance(source, _Read):
         return source.reading
     try:
         return preprocess.read(source)

@@ -1,7 +1,7 @@
 """The one interface of every runtime: images in, logits and features out."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -31,6 +31,18 @@ class Runtime(Protocol):
 
     def run(self, images: np.ndarray) -> Outputs:
         """Run the network on uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1."""
+        ...
+
+
+@runtime_checkable
+class SideBySide(Runtime, Protocol):
+    """A network that makes more of the cores by several calls at a time than by one that uses all of them."""
+
+    lanes: int
+    """How many calls."""
+
+    def run_beside(self, images: np.ndarray) -> Outputs:
+        """Run the network as `run` does, from any thread, beside `lanes - 1` other calls."""
         ...
 
 

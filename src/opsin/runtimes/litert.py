@@ -1,5 +1,6 @@
 """LiteRT: runs the twin that every model folder holds, without TensorFlow."""
 
+import queue
 import threading
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from opsin.images.reading import usable_cores
 from opsin.model_folder import ModelCard, read_proved
 from opsin.names import KERAS, TWIN
 from opsin.runtimes.base import Outputs, as_input, outputs_of
+
+LANES_BYTES = 512 * 2**20
+"""How much memory the lanes of a network may take for its weights, which each has twice: as they are, and packed."""
 
 
 class LiteRTNetwork:
@@ -66,6 +70,37 @@ def _in_float32(values: np.ndarray, scale: float, zero_point: int) -> np.ndarray
     return (values.astype(np.float32) - zero_point) * np.float32(scale) if values.dtype != np.float32 else values
 
 
+class LiteRTLanes:
+    """The same network several times, for calls side by side: each call has a lane, with cores of its own.
+
+    Calls that do not wait for each other's threads make more of the cores than one call on all of them, above all where
+    the same threads decode the pictures. A lane is opened when there are so many calls at a time.
+
+    Args:
+        content: the file's bytes.
+        threads: how many threads all lanes may use; None for the cores this process may use.
+    """
+
+    def __init__(self, content: bytes, threads: int | None = None):
+        threads = threads or usable_cores()
+        self.count = max(1, min(threads, LANES_BYTES // (2 * len(content))))
+        self._content = content
+        self._threads = threads // self.count
+        # The last to be put back is the first to be taken: those that are not needed are never opened.
+        self._free: queue.LifoQueue[LiteRTNetwork | None] = queue.LifoQueue()
+        for _ in range(self.count):
+            self._free.put(None)
+
+    def run(self, images: np.ndarray) -> list[np.ndarray]:
+        """Run the network in a lane that is free; see `LiteRTNetwork.run`."""
+        network = self._free.get()
+        try:
+            network = network or LiteRTNetwork(self._content, self._threads)
+            return network.run(images)
+        finally:
+            self._free.put(network)
+
+
 class LiteRTRuntime:
     """A twin: a LiteRT network with the outputs logits and features.
 
@@ -85,10 +120,16 @@ class LiteRTRuntime:
                 "Expected a LiteRT network with two outputs, logits and features; received one with "
                 f"{self._network.output_count}. Write the model again."
             )
+        self._lanes = LiteRTLanes(content, threads)
+        self.lanes = self._lanes.count
 
     def run(self, images: np.ndarray) -> Outputs:
         """Run the network on uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1."""
         return Outputs(*self._network.run(images))
+
+    def run_beside(self, images: np.ndarray) -> Outputs:
+        """Run the network beside other such calls; see `opsin.runtimes.base.SideBySide`."""
+        return Outputs(*self._lanes.run(images))
 
 
 class LiteRTExport:
@@ -105,11 +146,20 @@ class LiteRTExport:
     def __init__(self, content: bytes, threads: int | None = None):
         self._network = LiteRTNetwork(content, threads)
         self.input_shape = self._network.input_shape
+        self._lanes = LiteRTLanes(content, threads)
+        self.lanes = self._lanes.count
 
     def run(self, images: np.ndarray) -> Outputs:
         """Run the network on uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1."""
+        return self._outputs(self._network.run(images))
+
+    def run_beside(self, images: np.ndarray) -> Outputs:
+        """Run the network beside other such calls; see `opsin.runtimes.base.SideBySide`."""
+        return self._outputs(self._lanes.run(images))
+
+    def _outputs(self, given: list[np.ndarray]) -> Outputs:
         # In the order of their names.
-        *features, probabilities = self._network.run(images)
+        *features, probabilities = given
         return outputs_of(probabilities, *features)
 
 

@@ -1,30 +1,32 @@
 """Views at prediction: the same picture mirrored, or moved a little, and the answers averaged."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from opsin.runtimes.base import Outputs, Runtime
+from opsin.runtimes.base import Outputs
+
+Run = Callable[[np.ndarray], Outputs]
 
 PARTS = 32
 """A picture is moved by so large a part of its side."""
 
 
-def run_in_views(runtime: Runtime, images: np.ndarray, *, flips: bool, shifts: bool) -> Outputs:
+def run_in_views(run: Run, images: np.ndarray, *, flips: bool, shifts: bool) -> Outputs:
     """Run a network on each picture, and on its views, and average.
 
     Pictures that are moved count half, both of them together (Jordan 2024, arXiv 2404.00498, section 3.5).
 
     Args:
-        runtime: what runs the network.
+        run: runs the network.
         images: float32 (N, h, w, c).
         flips: whether each view is seen mirrored left-right as well.
         shifts: whether each picture is also seen moved to two opposite corners.
     """
-    outputs = _both_ways(runtime, images, flips)
+    outputs = _both_ways(run, images, flips)
     if not shifts:
         return outputs
-    return _mean([outputs, _mean([_both_ways(runtime, moved(images, direction), flips) for direction in (-1, 1)])])
+    return _mean([outputs, _mean([_both_ways(run, moved(images, direction), flips) for direction in (-1, 1)])])
 
 
 def moved(images: np.ndarray, direction: int) -> np.ndarray:
@@ -40,9 +42,9 @@ def moved(images: np.ndarray, direction: int) -> np.ndarray:
     return padded[:, top : top + images.shape[1], left : left + images.shape[2]]
 
 
-def _both_ways(runtime: Runtime, images: np.ndarray, flips: bool) -> Outputs:
-    outputs = runtime.run(images)
-    return _mean([outputs, runtime.run(images[:, :, ::-1])]) if flips else outputs
+def _both_ways(run: Run, images: np.ndarray, flips: bool) -> Outputs:
+    outputs = run(images)
+    return _mean([outputs, run(images[:, :, ::-1])]) if flips else outputs
 
 
 def _mean(outputs: Sequence[Outputs]) -> Outputs:

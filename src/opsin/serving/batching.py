@@ -1,4 +1,4 @@
-"""Images of several requests run as one batch: a thread of its own, behind a queue that is bounded."""
+"""Images of several requests run as one batch: threads of its own, behind a queue that is bounded."""
 
 import asyncio
 import contextlib
@@ -72,23 +72,34 @@ class Batcher:
     image does not wait, unless others are known to be on their way.
 
     Args:
-        run: runs a batch.
+        run: runs a batch, on all cores.
         limits: how many go together and wait.
         observer: is told of each batch, in the batcher's thread.
+        beside: runs a batch beside others; is called where more images are pending than those of the batch.
+        lanes: how many batches are run side by side.
     """
 
-    def __init__(self, run: Run, limits: Limits, observer: Observer | None = None):
+    def __init__(
+        self,
+        run: Run,
+        limits: Limits,
+        observer: Observer | None = None,
+        *,
+        beside: Run | None = None,
+        lanes: int = 1,
+    ):
         self.limits = limits
         self.pending = 0
         """Images admitted and not answered yet; belongs to the event loop's thread."""
-        self._run = run
+        self._run, self._beside = run, beside or run
         self._observer = observer or _Nobody()
         self._items: deque[_Item] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._running = 0
         self._seconds = 0.0
-        self._thread = threading.Thread(target=self._work, name="opsin-batches", daemon=True)
-        self._thread.start()
+        for _ in range(lanes):
+            threading.Thread(target=self._work, name="opsin-batches", daemon=True).start()
 
     @contextlib.contextmanager
     def admitted(self, count: int) -> Iterator[None]:
@@ -133,32 +144,42 @@ class Batcher:
         return await item.future
 
     def close(self) -> None:
-        """End the thread when what waits has been run."""
+        """End the threads when what waits has been run."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _work(self) -> None:
         while batch := self._next_batch():
             wanted = [item for item in batch if not item.future.cancelled()]
             if wanted:
                 self._answer(wanted)
+            with self._changed:
+                self._running -= len(batch)
 
     def _next_batch(self) -> list[_Item]:
         with self._changed:
-            while not self._items and not self._closed:
-                self._changed.wait()
-            until = time.perf_counter() + self.limits.delay
-            while 0 < len(self._items) < min(self.limits.batch, self.pending) and not self._closed:
-                left = until - time.perf_counter()
-                if left <= 0 or not self._changed.wait(left):
-                    break
-            return [self._items.popleft() for _ in range(min(len(self._items), self.limits.batch))]
+            batch: list[_Item] = []
+            while not batch:
+                while not self._items and not self._closed:
+                    self._changed.wait()
+                if not self._items:
+                    return []
+                until = time.perf_counter() + self.limits.delay
+                while 0 < len(self._items) < min(self.limits.batch, self.pending - self._running) and not self._closed:
+                    left = until - time.perf_counter()
+                    if left <= 0 or not self._changed.wait(left):
+                        break
+                # Another lane may have been quicker.
+                batch = [self._items.popleft() for _ in range(min(len(self._items), self.limits.batch))]
+            self._running += len(batch)
+            return batch
 
     def _answer(self, batch: list[_Item]) -> None:
         start = time.perf_counter()
         try:
-            values = self._run(np.stack([item.image for item in batch]))
+            run = self._run if self.pending <= len(batch) else self._beside
+            values = run(np.stack([item.image for item in batch]))
             failure = None
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait, and the thread goes on
             values, failure = [None] * len(batch), error

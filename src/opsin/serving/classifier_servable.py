@@ -15,6 +15,7 @@ from opsin.errors import ModelError, PictureError
 from opsin.exporters.serving_graph import reads_files
 from opsin.images.decode import picture_size
 from opsin.images.reading import give_way, usable_cores
+from opsin.runtimes.base import Outputs
 from opsin.serving.batching import Answer, Batcher, Limits, Observer, best_batch
 from opsin.serving.examples import parse_column
 from opsin.serving.servable import CLASSIFY, DEFAULT_SIGNATURE, Signature, TensorSpec
@@ -84,8 +85,15 @@ class ClassifierServable:
         self.signatures = _signatures(classifier)
         image = np.zeros(classifier.preprocess.shape, np.uint8)
         # The first call of each shape is slow, and is not to be a client's.
-        size = best_batch(self._judge, image, limit=limits.batch)
-        self.batcher = Batcher(self._judge, Limits(size, limits.delay, limits.queue), observer)
+        self._judge(image[None])
+        size = best_batch(self._judge_beside, image, limit=limits.batch)
+        self.batcher = Batcher(
+            self._judge,
+            Limits(size, limits.delay, limits.queue),
+            observer,
+            beside=self._judge_beside,
+            lanes=classifier.lanes,
+        )
         self._readers = ThreadPoolExecutor(
             usable_cores(), "opsin-serve-read", initializer=give_way, initargs=(_NICENESS,)
         )
@@ -151,10 +159,17 @@ class ClassifierServable:
             raise StatusError("INTERNAL", "The network gives no numbers for this picture.") from error
 
     def _judge(self, images: np.ndarray) -> list[Judged]:
-        outputs = self.classifier.run(images)
+        return self._judged(self.classifier.run(images))
+
+    def _judge_beside(self, images: np.ndarray) -> list[Judged]:
+        return self._judged(self.classifier.run_beside(images))
+
+    def _judged(self, outputs: Outputs) -> list[Judged]:
         probabilities = self.classifier.probabilities(outputs.logits)
         decision = self.classifier.decision
-        refused = [False] * len(images) if decision is None else decision.refuses(probabilities, outputs.features)
+        refused = (
+            [False] * len(probabilities) if decision is None else decision.refuses(probabilities, outputs.features)
+        )
         return [Judged(row, bool(no)) for row, no in zip(probabilities, refused, strict=True)]
 
     async def _of_images(self, images: np.ndarray) -> np.ndarray:
