@@ -63,12 +63,12 @@ def test_an_architecture_of_the_users_is_trained_by_the_recipe_too(colors):
 
 def test_pretrained_weights_and_the_fast_recipe_exclude_each_other():
     with pytest.raises(UsageError, match="no weights with the recipe 'fast'"):
-        fast(TrainConfig(recipe="fast", weights="imagenet"), 100, lambda: 32)
+        fast(TrainConfig(recipe="fast", weights="imagenet"), 100)
 
 
 def test_rate_and_decay_of_the_paper_are_those_of_its_listing():
     """For sums over 1024 pictures, momentum 0.85: 11.5 and 0.0153, both over 1 + 1 / (1 - 0.85)."""
-    says = fast(TrainConfig(recipe="fast", batch_size=1024), 50_000, lambda: 32)
+    says = fast(TrainConfig(recipe="fast", batch_size=1024), 50_000)
 
     assert says["learning_rate"] == pytest.approx(11.5 / (1 + 1 / 0.15))
     # What a step takes off a weight in the end, momentum included.
@@ -76,35 +76,28 @@ def test_rate_and_decay_of_the_paper_are_those_of_its_listing():
 
 
 def test_smaller_batches_have_smaller_steps_in_the_same_ratio():
-    small, large = (fast(TrainConfig(batch_size=size), 50_000, lambda: 32) for size in (128, 512))
+    small, large = (fast(TrainConfig(batch_size=size), 50_000) for size in (128, 512))
 
     assert 4 * small["learning_rate"] == pytest.approx(large["learning_rate"])
 
 
 def test_more_pictures_have_fewer_epochs_and_larger_batches_but_never_no_step():
     counts = (10, 100, 1_000, 10_000, 100_000)
-    says = [fast(TrainConfig(), count, lambda: 32) for count in counts]
+    says = [fast(TrainConfig(), count) for count in counts]
 
     assert sorted((one["epochs"] for one in says), reverse=True) == [one["epochs"] for one in says]
     assert sorted(one["batch_size"] for one in says) == [one["batch_size"] for one in says]
     assert epochs_for(10**9) >= 1
 
 
-@pytest.mark.parametrize("side", [8, 16, 28, 32, 64, 512])
-def test_pictures_start_smaller_only_where_something_is_left_of_them(side):
-    start = fast(TrainConfig(), 1_000, lambda: side)["start_size"]
-
-    assert start == 0 or (16 <= start < side and start % 4 == 0)
-
-
 def test_a_short_budget_gets_the_narrow_network():
-    assert fast(TrainConfig(budget="10s"), 50_000, lambda: 32)["architecture"] == "speed_cnn_narrow"
-    assert fast(TrainConfig(budget="10m"), 2_000, lambda: 32)["architecture"] == "speed_cnn"
+    assert fast(TrainConfig(budget="10s"), 50_000)["architecture"] == "speed_cnn_narrow"
+    assert fast(TrainConfig(budget="10m"), 2_000)["architecture"] == "speed_cnn"
 
 
 def test_both_recipes_speak_of_settings_that_there_are():
     for recipe in (standard, fast):
-        TrainConfig().replace(**recipe(TrainConfig(), 100, lambda: 32))
+        TrainConfig().replace(**recipe(TrainConfig(), 100))
 
 
 def test_scaled_logits_are_smaller_weights_that_learn_slower_by_the_square(colors):

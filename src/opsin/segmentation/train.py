@@ -22,6 +22,7 @@ from opsin.segmentation.policies import describe_pairs, get_pair_policy
 from opsin.segmentation.segmenter import Segmenter
 from opsin.segmentation.showing import save_page
 from opsin.segmentation.store import StoredPairs, decode_pairs
+from opsin.training.allocation import memory_kept
 from opsin.training.checks import require_same_run
 from opsin.training.decoding import DecodingEvents, account_for, lost_pictures
 from opsin.training.progress import TerminalProgress
@@ -52,6 +53,7 @@ class SegmentationRun:
     unreadable: int
 
 
+@memory_kept()
 def train_segmentation(
     train: SegmentationDataset,
     val: SegmentationDataset,

@@ -3,7 +3,7 @@
 What a convolution of stride 1 passes back is the convolution of what it is given with its kernel turned by 180 degrees,
 channels and filters exchanged (Dumoulin and Visin 2016, arXiv 1603.07285, section 4.1). On a CPU TensorFlow's own
 operation for it takes several times as long where maps are small and channels many: `python -m
-benchmarks.convolutions`.
+benchmarks.steps`.
 """
 
 import contextlib

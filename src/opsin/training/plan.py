@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import importlib
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +66,8 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     """
     if model is not None:
         check_network(model, tuple(model.input_shape[1:]), len(train.class_names))
-    side = functools.cache(lambda: _median_side(train))
-    config = _follow_recipe(config, len(train), side, model)
-    config = _decide_network(config, side) if model is None else _follow_model(config, model)
+    config = _follow_recipe(config, len(train), model)
+    config = _decide_network(config, train) if model is None else _follow_model(config, model)
     weights = resolve_weights(config.weights, config.architecture, ARCHITECTURES, offline=config.offline)
     config = dataclasses.replace(
         config,
@@ -86,14 +84,12 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     return Plan(config, recipe, weights)
 
 
-def _follow_recipe(
-    config: TrainConfig, pictures: int, side: Callable[[], int], model: "keras.Model | None"
-) -> TrainConfig:
+def _follow_recipe(config: TrainConfig, pictures: int, model: "keras.Model | None") -> TrainConfig:
     if model is not None:
         _refuse_for_own_network(config)
         config = config.replace(architecture=OWN if config.architecture == AUTO else config.architecture)
     recipe = resolve(RECIPES[config.recipe])
-    says = recipe(config, pictures, lambda: config.image_size or min(side(), SMALL_PICTURE))
+    says = recipe(config, pictures)
     return config.replace(**{name: value for name, value in says.items() if getattr(config, name) in (None, AUTO)})
 
 
@@ -151,7 +147,9 @@ def weigh_classes(config: TrainConfig, train: ImageDataset) -> np.ndarray:
     return len(train) / (len(counts) * counts)
 
 
-def _decide_network(config: TrainConfig, median_side: Callable[[], int]) -> TrainConfig:
+def _decide_network(config: TrainConfig, train: ImageDataset) -> TrainConfig:
+    # It takes a look at the files.
+    median_side = functools.cache(lambda: _median_side(train))
     side = 0
     name = config.architecture
     if name == OWN:

@@ -1,17 +1,18 @@
 """`--recipe`: what the settings are that a user leaves open.
 
-A recipe is a function `(config, pictures, side)` that returns values for them, by name; what the user has given stands.
+A recipe is a function `(config, pictures)` that returns values for them, by name; what the user has given stands.
 `fast` puts together what short training from scratch has been found to live on; every part is a setting of its own,
 with its source:
 
 - a first convolution that whitens patches and stays as it is, convolutions that begin as the identity, scaled logits,
   fast biases, alternating flips, label smoothing of 0.2 and few, large steps: Jordan 2024, arXiv 2404.00498, section 3;
 - one cycle of the learning rate: Smith 2018, arXiv 1803.09820, section 4;
-- Nesterov's momentum with decoupled weight decay: Loshchilov and Hutter 2017, arXiv 1711.05101, algorithm 1;
-- small pictures first: Howard, DAWNBench 2018; Tan and Le 2021, arXiv 2104.00298, section 4.
+- Nesterov's momentum with decoupled weight decay: Loshchilov and Hutter 2017, arXiv 1711.05101, algorithm 1.
+
+Pictures that grow (`start_size`: Howard, DAWNBench 2018; Tan and Le 2021, arXiv 2104.00298, section 4) are a setting
+and no part of it: on a processor smaller pictures save less than the accuracy they cost (`benchmarks.ablation`).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from opsin.architectures.weight_files import NONE
@@ -35,11 +36,8 @@ CARES_FOR_BUDGET = 4
 PICTURES_A_SECOND = 250
 """What two cores of a laptop train `speed_cnn` with, to tell whether a budget is a short one."""
 
-SHRUNK = 0.625
-LEAST_START = 16
 
-
-def standard(config: TrainConfig, pictures: int, side: Callable[[], int]) -> dict[str, Any]:
+def standard(config: TrainConfig, pictures: int) -> dict[str, Any]:
     """Return what suits most networks: AdamW, half a cosine, 30 epochs that may end early."""
     return {
         "epochs": 30,
@@ -58,13 +56,12 @@ def standard(config: TrainConfig, pictures: int, side: Callable[[], int]) -> dic
     }
 
 
-def fast(config: TrainConfig, pictures: int, side: Callable[[], int]) -> dict[str, Any]:
-    """Return what brings a network from scratch far in few epochs, by how many pictures there are and how large.
+def fast(config: TrainConfig, pictures: int) -> dict[str, Any]:
+    """Return what brings a network from scratch far in few epochs, by how many pictures there are.
 
     Args:
         config: settings; `weights` is `none` or `auto`.
         pictures: how many there are to learn from.
-        side: gives that of the network's input, in pixels; it takes a look at the files.
 
     Raises:
         UsageError: the settings name pretrained weights.
@@ -94,7 +91,7 @@ def fast(config: TrainConfig, pictures: int, side: Callable[[], int]) -> dict[st
         "label_smoothing": 0.2,
         # The cycle is to come to its end.
         "patience": 0,
-        "start_size": _start_size(side()) if config.architecture in (AUTO, FAST, NARROW) else 0,
+        "start_size": 0,
         "whiten": True,
         "identity_init": True,
         "logit_scale": 1 / 9,
@@ -137,9 +134,3 @@ def _affordable(config: TrainConfig, pictures: int) -> str:
         return FAST
     affordable = seconds_of(config.budget) * PICTURES_A_SECOND / max(1, pictures)
     return FAST if affordable >= CARES_FOR_BUDGET else NARROW
-
-
-def _start_size(side: int) -> int:
-    """Return five eighths of the size, in steps of four; 0 where pictures are small anyhow."""
-    size = round(SHRUNK * side / 4) * 4
-    return size if LEAST_START <= size < side else 0

@@ -13,6 +13,7 @@ from opsin.data.splits import TEST, TRAIN, VAL
 from opsin.errors import OpsinError, TrainingError
 from opsin.evaluation.report import Report
 from opsin.names import CONFIG, MODEL
+from opsin.training.allocation import memory_kept
 from opsin.training.checks import require_same_run, require_trainable
 from opsin.training.config import TrainConfig
 from opsin.training.decoding import lost_pictures
@@ -52,6 +53,7 @@ class TrainingRun:
     unreadable: int
 
 
+@memory_kept()
 def train(
     train: ImageDataset,
     val: ImageDataset,

@@ -1,8 +1,9 @@
-"""What `opsin.training.convolving` saves of a training step on a CPU, beside Keras's own gradients.
+"""What a training step on a CPU takes in Opsin, beside Keras's own, for the same network on the same batch.
 
-The same network twice in one process: as Keras trains it, and with gradients that are passed back as convolutions. The
-two take turns, step by step; quoted is the ratio in each turn, of wall time and of processor time, which other work on
-the machine hardly changes.
+Two things make the difference: gradients that are passed back as convolutions (`opsin.training.convolving`), and memory
+that is kept from step to step (`opsin.training.allocation`). The two kinds take turns in one process, a few steps each;
+of each turn the first step does not count, since memory is being given back or fetched again. Quoted is the ratio in
+each turn, of wall time and of processor time, which other work on the machine hardly changes.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import numpy as np
 
 from benchmarks.results import Figure, Result, Series, arguments, ratios
 from opsin.architectures import build_network
+from opsin.training.allocation import memory_kept
 from opsin.training.convolving import quick_gradients
 
 NETWORKS = (
@@ -47,24 +49,32 @@ def step_of(name: str, side: int, batch_size: int, changed: Changed) -> Callable
     return step
 
 
-def timed(step: Callable[[], None]) -> tuple[float, float]:
-    """Return a step's wall and processor seconds."""
-    wall, processor = time.perf_counter(), time.process_time()
+def timed(step: Callable[[], None], steps: int) -> tuple[float, float]:
+    """Return the wall and processor seconds of some steps, after one that does not count."""
     step()
+    wall, processor = time.perf_counter(), time.process_time()
+    for _ in range(steps):
+        step()
     return time.perf_counter() - wall, time.process_time() - processor
 
 
 def main() -> None:
     """Parse, measure, publish."""
     parser = arguments(__doc__)
-    parser.add_argument("--turns", type=int, default=10, help="steps of each kind (default: 10)")
+    parser.add_argument("--turns", type=int, default=8, help="turns of each kind (default: 8)")
+    parser.add_argument("--steps", type=int, default=3, help="steps of a turn that count (default: 3)")
     options = parser.parse_args()
-    result = Result("convolutions", "python -m benchmarks.convolutions", {"turns": options.turns})
+    settings = {"turns": options.turns, "steps": options.steps}
+    result = Result("steps", "python -m benchmarks.steps", settings)
     for name, side, batch_size in NETWORKS:
         keras.utils.clear_session()
         plain = step_of(name, side, batch_size, contextlib.nullcontext)
         quick = step_of(name, side, batch_size, quick_gradients)
-        turns = [(timed(plain), timed(quick)) for _ in range(options.turns)]
+        turns = []
+        for _ in range(options.turns):
+            keras_own = timed(plain, options.steps)
+            with memory_kept():
+                turns.append((keras_own, timed(quick, options.steps)))
         what = f"{name}, {side}x{side}, batches of {batch_size}: step of Keras / of Opsin"
         walls = Series(what, "", ratios([one[0] for one, _ in turns], [two[0] for _, two in turns]))
         processor = ratios([one[1] for one, _ in turns], [two[1] for _, two in turns])
