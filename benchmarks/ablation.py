@@ -37,6 +37,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "SiLU": {"activation": "silu"},
     "half a cosine instead of one cycle": {"schedule": "cosine"},
     "moving average of the weights": {"ema": 0.98},
+    "SGD in the place of Muon": {"optimizer": "sgd-nesterov"},
     "AdamW": {"optimizer": "adamw", "bias_rate": 1.0, "logit_scale": 1.0, "weight_decay": 0.05},
     "cifar_cnn by the recipe": {"architecture": "cifar_cnn"},
 }

@@ -56,7 +56,7 @@ def test_a_whitened_layer_gives_maps_that_vary_by_one_and_do_not_go_together(pic
     whiten(network, stored(pictures), seed=0)
 
     layer = first_convolution(network)
-    assert not layer.trainable
+    assert [v.name for v in layer.trainable_variables] == ["bias"]
     maps = keras.Model(network.inputs[0], layer.output)(pictures.astype("float32"))
     # At the edges there is no whole patch.
     inside = keras.ops.convert_to_numpy(maps)[:, 2:-2, 2:-2]
@@ -87,9 +87,9 @@ def test_filters_beyond_the_components_stay_as_they_are_and_are_trained(pictures
         freeze_to_whiten(one)
         whiten(one, stored(pictures), seed=0)
 
-    assert not first_convolution(network).trainable
+    assert not first_convolution(network).trainable_variables
     assert not np.array_equal(first_convolution(network).kernel.numpy(), before)
-    assert wide.trainable
+    assert wide.kernel.trainable
     np.testing.assert_array_equal(wide.kernel.numpy()[..., 54:], untouched)
 
 

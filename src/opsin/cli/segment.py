@@ -93,7 +93,7 @@ def train(
     ),
     epochs: int = typer.Option(30, help="The most epochs (after those).", rich_help_panel=LEARNING),
     batch_size: int = typer.Option(8, help="Pictures a step.", rich_help_panel=LEARNING),
-    optimizer: str = typer.Option("adamw", help="adam, adamw or sgd-nesterov.", rich_help_panel=LEARNING),
+    optimizer: str = typer.Option("adamw", help="adam, adamw, sgd-nesterov or muon.", rich_help_panel=LEARNING),
     learning_rate: float | None = typer.Option(
         None, "--learning-rate", "--lr", help="Its highest value; default: what suits.", rich_help_panel=LEARNING
     ),

@@ -120,7 +120,9 @@ def train(
     ),
     batch_size: int | None = typer.Option(None, help="Pictures a step; default: 64.", rich_help_panel=LEARNING),
     optimizer: str = typer.Option(
-        "auto", help="adam, adamw or sgd-nesterov; auto: adamw, or what the recipe says.", rich_help_panel=LEARNING
+        "auto",
+        help="adam, adamw, sgd-nesterov or muon; auto: adamw, or what the recipe says.",
+        rich_help_panel=LEARNING,
     ),
     learning_rate: str | None = typer.Option(
         None,
@@ -129,7 +131,9 @@ def train(
         help="Its highest value; find: what a short trial says; default: what suits the optimizer.",
         rich_help_panel=LEARNING,
     ),
-    momentum: float | None = typer.Option(None, help="Of sgd-nesterov; default: 0.9.", rich_help_panel=LEARNING),
+    momentum: float | None = typer.Option(
+        None, help="Of sgd-nesterov and muon; default: 0.9.", rich_help_panel=LEARNING
+    ),
     bias_rate: float | None = typer.Option(
         None, help="What the rate is multiplied by for biases; default: 1.", rich_help_panel=TRICKS
     ),

@@ -51,7 +51,7 @@ class SegmentConfig(Settings):
         decoder_epochs: on pretrained weights, epochs in which the backbone stays as it is.
         epochs: the most epochs; on pretrained weights, those after that.
         batch_size: pictures a step.
-        optimizer: `adam`, `adamw` or `sgd-nesterov`.
+        optimizer: `adam`, `adamw`, `sgd-nesterov` or `muon`.
         learning_rate: its highest value; None for what suits the optimizer.
         backbone_rate: the rate of pretrained layers, as a fraction of it.
         weight_decay: decoupled weight decay (not with `adam`).

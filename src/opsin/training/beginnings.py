@@ -108,10 +108,10 @@ def first_convolution(network: keras.Model) -> keras.layers.Conv2D:
 
 
 def freeze_to_whiten(network: keras.Model) -> None:
-    """Keep the first convolution from being trained, if all its filters are to whiten; before compiling."""
+    """Keep the first convolution's kernel from being trained, if all of it is to whiten; before compiling."""
     layer = first_convolution(network)
     height, width, channels, filters = layer.kernel.shape
-    layer.trainable = filters > 2 * height * width * channels
+    layer.kernel.trainable = filters > 2 * height * width * channels
 
 
 def whiten(network: keras.Model, images: StoredImages, seed: int) -> None:
@@ -119,7 +119,7 @@ def whiten(network: keras.Model, images: StoredImages, seed: int) -> None:
 
     Its filters are the patches' principal components, largest first, each divided by its standard deviation, and their
     negatives, so that an activation that cuts off what is negative loses nothing; where it has biases, they take the
-    mean off. Filters beyond those stay as they are (Jordan 2024, arXiv 2404.00498, section 3.2).
+    mean off, and go on learning. Filters beyond those stay as they are (Jordan 2024, arXiv 2404.00498, section 3.2).
 
     Args:
         network: built; `freeze_to_whiten` was called before it was compiled.

@@ -21,6 +21,7 @@ OPTIMIZERS = {
     "adam": "keras.optimizers:Adam",
     "adamw": "keras.optimizers:AdamW",
     "sgd-nesterov": "keras.optimizers:SGD",
+    "muon": "opsin.training.muon:Muon",
 }
 
 SCHEDULES = {
@@ -82,9 +83,9 @@ class TrainConfig(Settings):
         logit_scale: what the last layer's logits are multiplied by while training (1).
         epochs: the most epochs (30).
         batch_size: pictures a step (64).
-        optimizer: `adam`, `adamw` or `sgd-nesterov` (`adamw`).
+        optimizer: `adam`, `adamw`, `sgd-nesterov` or `muon` (`adamw`).
         learning_rate: its highest value; None for what suits the optimizer; `find` for what a short trial says.
-        momentum: of `sgd-nesterov` (0.9).
+        momentum: of `sgd-nesterov`, and of `muon` for what is no convolution's kernel (0.9).
         bias_rate: what the learning rate is multiplied by for biases (1).
         weight_decay: decoupled weight decay (not with `adam`; 0.0001).
         schedule: `constant`, `cosine`, `one-cycle` or `reduce-on-plateau` (`cosine`).

@@ -14,6 +14,7 @@ from opsin.runtimes.keras import node_of
 from opsin.training.beginnings import freeze_to_whiten, rebuilt, start_as_identity
 from opsin.training.config import FIND, OPTIMIZERS, OWN, TrainConfig
 from opsin.training.losses import CrossEntropy, accuracy
+from opsin.training.muon import is_turned
 from opsin.training.plan import LEARNING_RATES, Plan, gpu_count
 
 MOMENTUM = 0.9
@@ -91,7 +92,7 @@ def compile_network(
         metrics: one of them called `accuracy`; None for that of classes of pictures.
     """
     settings = {"weight_decay": config.weight_decay} if config.optimizer != "adam" else {}
-    if config.optimizer == "sgd-nesterov":
+    if config.optimizer in ("sgd-nesterov", "muon"):
         settings |= {"momentum": momentum, "nesterov": True}
     if config.ema:
         settings |= {"use_ema": True, "ema_momentum": config.ema}
@@ -101,8 +102,10 @@ def compile_network(
     factors = [rate_factors.get(v.path, 1.0) for v in network.trainable_variables] if rate_factors else []
     optimizer = _with_rate_factors(kind, factors)(learning_rate=rate, **settings)
     if config.optimizer != "adam":
-        # Biases and the scales of normalisation are few and do not overfit: decay is for kernels.
-        optimizer.exclude_from_weight_decay(var_list=[v for v in network.trainable_variables if len(v.shape) < 2])
+        # Biases and the scales of normalisation are few and do not overfit: decay is for kernels, but for those whose
+        # norm stays as it is.
+        still = [v for v in network.trainable_variables if len(v.shape) < 2 or _is_turned(v, config)]
+        optimizer.exclude_from_weight_decay(var_list=still)
     network.compile(
         optimizer=optimizer,
         loss=loss or CrossEntropy(config.label_smoothing),
@@ -111,6 +114,10 @@ def compile_network(
     )
     # Keras would build it in the first step, outside the scope and too late for a checkpoint to be put back.
     network.optimizer.build(network.trainable_variables)
+
+
+def _is_turned(variable: keras.Variable, config: TrainConfig) -> bool:
+    return config.optimizer == "muon" and is_turned(variable)
 
 
 def _rate_factors(network: keras.Model, config: TrainConfig) -> dict[str, float]:

@@ -35,7 +35,7 @@ TRANSFER_SETTINGS = ("head", "views", "unfreeze", "unfreeze_blocks", "fine_tune_
 REBUILDING = ("start_size", "activation")
 """Settings that a network is built anew for."""
 
-LEARNING_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd-nesterov": 0.05}
+LEARNING_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd-nesterov": 0.05, "muon": 0.05}
 
 IMBALANCE = 1.5
 """From this ratio of the largest to the smallest class on, `class_weights = "auto"` weighs them."""

@@ -4,10 +4,12 @@ A recipe is a function `(config, pictures)` that returns values for them, by nam
 `fast` puts together what short training from scratch has been found to live on; every part is a setting of its own,
 with its source:
 
-- a first convolution that whitens patches and stays as it is, convolutions that begin as the identity, scaled logits,
-  fast biases, alternating flips, label smoothing of 0.2 and few, large steps: Jordan 2024, arXiv 2404.00498, section 3;
-- one cycle of the learning rate: Smith 2018, arXiv 1803.09820, section 4;
-- Nesterov's momentum with decoupled weight decay: Loshchilov and Hutter 2017, arXiv 1711.05101, algorithm 1.
+- a first convolution whose filters whiten patches and stay as they are, convolutions that begin as the identity, scaled
+  logits, fast biases, alternating flips, label smoothing of 0.2 and few, large steps: Jordan 2024, arXiv 2404.00498,
+  section 3;
+- Muon for convolutions: Jordan and others 2024, kellerjordan.github.io/posts/muon; for all else
+- Nesterov's momentum with decoupled weight decay: Loshchilov and Hutter 2017, arXiv 1711.05101, algorithm 1;
+- one cycle of the learning rate: Smith 2018, arXiv 1803.09820, section 4.
 
 Pictures that grow (`start_size`: Howard, DAWNBench 2018; Tan and Le 2021, arXiv 2104.00298, section 4) are a setting
 and no part of it: on a processor smaller pictures save less than the accuracy they cost (`benchmarks.ablation`).
@@ -81,8 +83,8 @@ def fast(config: TrainConfig, pictures: int) -> dict[str, Any]:
         "augment": "fast",
         "epochs": epochs_for(pictures),
         "batch_size": batch_size,
-        "optimizer": "sgd-nesterov",
-        "learning_rate": rate if config.optimizer in (AUTO, "sgd-nesterov") else None,
+        "optimizer": "muon",
+        "learning_rate": rate if config.optimizer in (AUTO, "muon", "sgd-nesterov") else None,
         "momentum": MOMENTUM,
         "bias_rate": 64.0,
         # Where the paper adds decay to the gradient, momentum makes it so many times larger.
