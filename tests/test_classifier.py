@@ -436,3 +436,33 @@ def test_with_flips_a_picture_and_its_mirror_image_get_the_same_answer():
     assert once.run(picture).logits.tolist() == [[2, 0, 0]]
     assert twice.run(picture).logits.tolist() == [[1, 0, 0]]
     assert twice.run(picture[:, :, ::-1]).features.tolist() == [[1, 0, 0]]
+
+
+class TwoLanes:
+    """A runtime that says which of its ways it was asked in."""
+
+    input_shape = (1, 1, 3)
+
+    def __init__(self, lanes):
+        self.lanes = lanes
+        self.ways = []
+
+    def run(self, images):
+        self.ways.append("alone")
+        return Outputs(images.mean(axis=(1, 2)), images.mean(axis=(1, 2)))
+
+    def run_beside(self, images):
+        self.ways.append("beside")
+        return Outputs(images.mean(axis=(1, 2)), images.mean(axis=(1, 2)))
+
+
+@pytest.mark.parametrize(("lanes", "way"), [(1, "alone"), (3, "beside")])
+def test_many_pictures_are_run_side_by_side_where_the_runtime_is_made_for_it(lanes, way):
+    card = ModelCard(("red", "green", "blue"), Preprocess(1, 1))
+    classifier = Classifier(TwoLanes(lanes), card, Path("nowhere"))
+
+    assert len(list(classifier.predict_many([np.zeros((1, 1, 3), np.uint8)] * 9))) == 9
+    assert set(classifier.runtime.ways) == {way}
+    classifier.runtime.ways.clear()
+    classifier.predict(np.zeros((1, 1, 3), np.uint8))
+    assert classifier.runtime.ways == ["alone"]

@@ -201,7 +201,7 @@ class Classifier:
         Raises:
             ModelError: the network gives something that is no number.
         """
-        return self._run(self.runtime.run_beside if isinstance(self.runtime, SideBySide) else self.runtime.run, images)
+        return self._run(self.runtime.run_beside if self.lanes > 1 else self.runtime.run, images)
 
     def _run(self, run: Callable[[np.ndarray], Outputs], images: np.ndarray) -> Outputs:
         images = np.asarray(images, dtype=np.float32)

@@ -11,7 +11,7 @@ from opsin.data.cache import Cache
 from opsin.data.dataset import ImageDataset
 from opsin.data.store import decode_datasets
 from opsin.errors import DataError
-from opsin.evaluation.evaluate import evaluate, match_labels
+from opsin.evaluation.evaluate import evaluate, evaluate_each, match_labels
 from opsin.images.preprocess import Preprocess
 from opsin.model_folder import ModelCard
 from opsin.runtimes.base import Outputs
@@ -149,3 +149,18 @@ def test_progress_counts_to_the_end(colors, data, cache, stored, monkeypatch):
 def test_the_last_batch_counts_as_much_as_any(colors, write, cache):
     data = write(red=[RED] * 33, blue=[RED] * 7)
     assert evaluate(colors, data, cache=cache).metrics.confusion_matrix.tolist() == [[33, 0, 0], [0, 0, 0], [7, 0, 0]]
+
+
+class Beside(Channels):
+    """The same with two lanes; it is asked for one answer at a time where the other runtime has none."""
+
+    lanes = 2
+
+    def run_beside(self, images):
+        raise AssertionError
+
+
+def test_classifiers_with_and_without_lanes_are_run_together(colors, data, cache):
+    other = Classifier(Beside(), colors.card, colors.folder)
+
+    assert [report.metrics.n for report in evaluate_each([colors, other], data, cache=cache)] == [6, 6]

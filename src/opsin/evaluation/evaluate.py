@@ -177,10 +177,11 @@ def _run_files(classifiers: Sequence[Classifier], dataset: ImageDataset, progres
     logits: list[list[np.ndarray]] = []
     readings: list[PictureError | None] = []
 
-    def run(images: np.ndarray) -> list[np.ndarray]:
-        return [one.run_beside(images).logits for one in classifiers]
-
     lanes = min(one.lanes for one in classifiers)
+
+    def run(images: np.ndarray) -> list[np.ndarray]:
+        return [(one.run_beside if lanes > 1 else one.run)(images).logits for one in classifiers]
+
     for batch, outputs in read_and_run(run, dataset.paths, classifiers[0].preprocess, batch_size=BATCH, lanes=lanes):
         readings += [item if isinstance(item, PictureError) else None for item in batch]
         if outputs is not None:

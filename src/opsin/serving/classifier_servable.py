@@ -87,6 +87,8 @@ class ClassifierServable:
         # The first call of each shape is slow, and is not to be a client's.
         self._judge(image[None])
         size = best_batch(self._judge_beside, image, limit=limits.batch)
+        with ThreadPoolExecutor(classifier.lanes) as pool:
+            list(pool.map(self._judge_beside, [np.repeat(image[None], size, axis=0)] * classifier.lanes))
         self.batcher = Batcher(
             self._judge,
             Limits(size, limits.delay, limits.queue),
