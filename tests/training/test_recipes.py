@@ -25,7 +25,7 @@ def test_the_fast_recipe_decides_network_schedule_and_augmentation(colors):
     config = make_plan(TrainConfig(recipe="fast"), colors).config
 
     assert (config.architecture, config.weights, config.augment) == ("speed_cnn", "none", "fast")
-    assert (config.optimizer, config.schedule, config.image_size) == ("sgd-nesterov", "one-cycle", 24)
+    assert (config.optimizer, config.schedule, config.image_size) == ("muon", "one-cycle", 24)
     assert config.whiten
     assert config.identity_init
     assert config.patience == 0
@@ -35,8 +35,8 @@ def test_what_the_recipe_came_to_is_said_in_a_line(colors):
     config = make_plan(TrainConfig(recipe="fast", start_size=16, identity_init=False), colors).config
 
     assert describe_fast(config) == (
-        "31 epochs of batches of 16; sgd-nesterov up to 0.0234, one-cycle; labels smoothed by 0.2; pictures grow from "
-        "16 to 24 pixels; the first convolution whitens"
+        "31 epochs of batches of 16; muon up to 0.0234, one-cycle; labels smoothed by 0.2; pictures grow from 16 to 24 "
+        "pixels; the first convolution whitens"
     )
 
 
@@ -58,7 +58,7 @@ def test_resolved_settings_resolve_to_themselves(colors):
 def test_an_architecture_of_the_users_is_trained_by_the_recipe_too(colors):
     config = make_plan(TrainConfig(recipe="fast", architecture="resnet20"), colors).config
 
-    assert (config.architecture, config.start_size, config.optimizer) == ("resnet20", 0, "sgd-nesterov")
+    assert (config.architecture, config.start_size, config.optimizer) == ("resnet20", 0, "muon")
 
 
 def test_pretrained_weights_and_the_fast_recipe_exclude_each_other():
@@ -120,7 +120,8 @@ def test_scaled_logits_are_smaller_weights_that_learn_slower_by_the_square(color
 
 
 def test_biases_learn_faster_by_what_the_settings_say(colors):
-    plan = make_plan(TrainConfig(recipe="fast", start_size=0, whiten=False, logit_scale=1.0, bias_rate=8.0), colors)
+    config = TrainConfig(recipe="fast", optimizer="sgd-nesterov", whiten=False, logit_scale=1.0, bias_rate=8.0)
+    plan = make_plan(config, colors)
     network = make_network(settle_precision(plan), 3)
     before = {v.path: v.numpy() for v in network.trainable_variables}
     network.optimizer.learning_rate = 0.1
