@@ -196,11 +196,7 @@ class Classifier:
         return self.runtime.lanes if isinstance(self.runtime, SideBySide) else 1
 
     def run_beside(self, images: np.ndarray) -> Outputs:
-        """Run the network as `run` does, beside other such calls, from any thread.
-
-        Raises:
-            ModelError: the network gives something that is no number.
-        """
+        """Run the network as `run` does, beside other such calls, from any thread."""
         return self._run(self.runtime.run_beside if self.lanes > 1 else self.runtime.run, images)
 
     def _run(self, run: Callable[[np.ndarray], Outputs], images: np.ndarray) -> Outputs:
@@ -257,17 +253,15 @@ class Classifier:
             raise UsageError("Expected many pictures, in a list say; received a single one. Use predict.")
         if batch_size < 1:
             raise UsageError(f"Expected a batch size of at least 1; received {batch_size}.")
-        # Paths only: to keep the sources, as `tee` would, could be to keep large arrays.
-        paths: deque[str | None] = deque()
+        paths: deque[str | None] = deque()  # Not the sources, as `tee` would keep, which may be large arrays.
 
         def noted() -> Iterator[Source]:
             for source in sources:
                 paths.append(_path(source))
                 yield source
 
-        for images, outputs in read_and_run(
-            self.run_beside, noted(), self.preprocess, batch_size=batch_size, lanes=self.lanes
-        ):
+        size, lanes = batch_size, self.lanes
+        for images, outputs in read_and_run(self.run_beside, noted(), self.preprocess, batch_size=size, lanes=lanes):
             answers = iter([] if outputs is None else self._answers(outputs))
             for image in images:
                 path = paths.popleft()

@@ -219,7 +219,7 @@ import sys, time
 from opsin.checks import survey
 looked = survey.look
 def slowly(content):
-    time.sleep(0.02)
+    time.sleep(0.1)
     return looked(content)
 survey.look, survey.CHUNK = slowly, 2
 sys.argv = ["opsin", "check", {str(photos)!r}, "--debug"]

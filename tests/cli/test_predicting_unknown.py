@@ -1,5 +1,6 @@
 """`opsin predict --unknown`, `--keep`, `--precision`."""
 
+import dataclasses
 import json
 import shutil
 
@@ -35,13 +36,20 @@ def test_pictures_unlike_those_of_the_training_are_unknown_and_those_are_not(ops
     assert known.count("unknown") < 0.15 * len(known)
 
 
-def test_how_many_known_pictures_are_kept_can_be_said(opsin, tiny_run, tiny_data):
+def test_how_many_known_pictures_are_kept_can_be_said(opsin, tiny_run, tiny_data, tmp_path):
+    model = shutil.copytree(tiny_run / "model", tmp_path / "model")
+    card = ModelCard.read(model)
+    limits = card.thresholds["unknown"]
+    strict = {**limits, "keep": {**limits["keep"], "0.8": {**limits["keep"]["0.8"], "distance": -1.0}}}
+    dataclasses.replace(card, thresholds={**card.thresholds, "unknown": strict}).save(model)
+
     unknown = [
-        labels(opsin("predict", tiny_run, tiny_data, "--unknown", "--keep", keep, "--format", "jsonl")).count("unknown")
+        labels(opsin("predict", model, tiny_data, "--unknown", "--keep", keep, "--format", "jsonl")).count("unknown")
         for keep in (0.8, 0.99)
     ]
 
-    assert unknown[0] > unknown[1]
+    assert unknown[0] == 72
+    assert unknown[1] < 0.15 * 72
 
 
 def test_a_class_is_said_only_where_it_is_as_often_right_as_asked_for(opsin, tiny_run, tiny_data):

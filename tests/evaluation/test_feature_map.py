@@ -48,11 +48,12 @@ class Bright:
     """A classifier that sees how bright a picture is, and how bright its left side."""
 
     preprocess = Preprocess(4, 4)
+    lanes = 1
 
     def __init__(self, width=2):
         self.width = width
 
-    def run(self, images):
+    def run_beside(self, images):
         images = np.asarray(images, np.float32)
         features = np.stack([images.mean(axis=(1, 2, 3)) + 1, images[:, :, :2].mean(axis=(1, 2, 3))], axis=1)
         return Outputs(np.zeros((len(images), 2), np.float32), features[:, : self.width])

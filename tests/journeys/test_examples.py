@@ -40,7 +40,7 @@ def test_from_screenshots_to_a_service(tmp_path):
     )
 
     assert done.returncode == 0, done.stderr
-    *_, whole, _, tensor = done.stdout.splitlines()
+    whole, _, tensor = done.stdout.partition("A whole picture:")[2].partition("The same in TensorFlow Serving's JSON:")
     (prediction,) = json.loads(whole)["predictions"]
     (probabilities,) = json.loads(tensor)["predictions"]
     assert max(probabilities) == pytest.approx(prediction["probability"], abs=1e-6)

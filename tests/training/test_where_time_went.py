@@ -58,7 +58,7 @@ def test_slow_batches_show_as_waiting_and_beside_the_steps(colors, tmp_path, mon
     make = TrainingBatches._make
 
     def slowly(batches, number):
-        time.sleep(0.2)
+        time.sleep(0.5)
         return make(batches, number)
 
     monkeypatch.setattr(TrainingBatches, "_make", slowly)
@@ -66,8 +66,8 @@ def test_slow_batches_show_as_waiting_and_beside_the_steps(colors, tmp_path, mon
     slow = train(colors, tmp_path / "slow", SETTINGS.replace(epochs=1))
 
     seconds = read_profile(slow.folder / "events.jsonl")
-    # 9 batches of 0.2 s in two threads; the first steps may be built meanwhile.
-    assert seconds["augmenting"] > 9 * 0.2
+    # 9 batches of 0.5 s in two threads; the first steps may be built meanwhile.
+    assert seconds["augmenting"] > 9 * 0.5
     assert seconds["waiting"] > 0.2
 
 
