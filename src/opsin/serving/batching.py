@@ -205,7 +205,7 @@ def _settle(answers: list[tuple[asyncio.Future, Answer]], failure: Exception | N
             future.set_exception(failure)
 
 
-def best_batch(run: Run, image: np.ndarray, *, limit: int, seconds: float = 0.4) -> int:
+def best_batch(run: Run, image: np.ndarray, *, limit: int, seconds: float = 0.2) -> int:
     """Measure how many images a network should see at once: as few as are within 5 % of the most an image's time.
 
     Args:
