@@ -3,8 +3,8 @@
 The plan is that of airbench (Jordan 2024, arXiv 2404.00498, section 3.1, after DAWNBench's ResNet-9 and hlb-CIFAR10): a
 small convolution that can be whitened, then stages of two 3×3 convolutions, no scale in the normalisation, the largest
 value of each map. What differs is for processors: the first convolution has a stride, so that no map is larger than
-about 16×16; a stage pools before its convolutions instead of between them; ReLU, which learns as much as GELU does in
-so few epochs and costs a sixth of the time.
+about 16×16; a stage pools before its convolutions instead of between them; ReLU, which costs less than GELU and SiLU
+(what each learns: `benchmarks.ablation`).
 """
 
 import math
@@ -28,7 +28,8 @@ MOMENTUM = 0.6
 
 
 def _normalized_relu(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
-    # Normalisation undoes a kernel's size, but a small one turns further in a step: the rates were found with this one.
+    # Normalisation undoes a kernel's size, but a small one turns further in a step of SGD. That of PyTorch, which the
+    # paper's rates are for.
     small = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
     x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer=small, name=f"{name}_conv")(
         x

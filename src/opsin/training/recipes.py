@@ -12,7 +12,7 @@ with its source:
 - one cycle of the learning rate: Smith 2018, arXiv 1803.09820, section 4.
 
 Pictures that grow (`start_size`: Howard, DAWNBench 2018; Tan and Le 2021, arXiv 2104.00298, section 4) are a setting
-and no part of it: on a processor smaller pictures save less than the accuracy they cost (`benchmarks.ablation`).
+and no part of it: on two cores they saved little time. `benchmarks.ablation` compares.
 """
 
 from typing import Any
