@@ -2,6 +2,7 @@ import csv
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from opsin.data.dataset import ImageDataset
 from opsin.evaluation.evaluate import evaluate
 from opsin.training import search as searching
 from opsin.training.config import TrainConfig, seconds_of
+from opsin.training.plan import make_plan
 from opsin.training.run_folder import RunFolder
 from opsin.training.stopping import Deadline, StopRequest
 from opsin.training.train import TrainingRun, train
@@ -117,6 +119,42 @@ def test_from_scratch_a_budget_decides_the_epochs(shapes, tmp_path):
     assert any("of at most 500 are trained" in note for note in notes(finished))
     assert 1 <= len(finished.history) < 500
     assert finished.report is not None
+
+
+def test_from_scratch_the_time_to_judge_the_network_is_kept_back(shapes, monkeypatch):
+    """A step of 30 pictures takes 9 s here, so a picture that is only looked at 0.1 s."""
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(searching, "time", clock)
+    monkeypatch.setattr("keras.Model.train_on_batch", lambda *given: setattr(clock, "now", clock.now + 9))
+    parts = shapes.split(0.2, 0.2, seed=0)
+    stored = dict(zip(("train", "val", "test"), parts, strict=True))
+    said = []
+    plan = SimpleNamespace(config=make_plan(TrainConfig(architecture="simple_cnn", epochs=1000), parts.train).config)
+    begun = SimpleNamespace(
+        network=build_network("simple_cnn", (32, 32, 3), 3),
+        stored=stored,
+        plan=plan,
+        run=SimpleNamespace(say=said.append),
+    )
+    begun.network.compile("sgd")
+    deadline = Deadline(StopRequest(), 10_000.0)
+
+    config = searching.epochs_that_fit(begun, Batches(steps=7, pictures=30), deadline)
+
+    held_out = len(parts.val) + len(parts.test)
+    assert deadline.at == pytest.approx(10_000 - 0.1 * (len(parts.train) + held_out))
+    epoch = 7 * 9 + 0.1 * len(parts.val)
+    assert config.epochs == int((deadline.at - clock.now) / epoch)
+
+
+class Batches(list):
+    """Batches that hold nothing."""
+
+    def __init__(self, steps, pictures):
+        super().__init__([(np.zeros((pictures, 32, 32, 3)), np.zeros(pictures))] * steps)
+
+    def start_epoch(self, epoch):
+        pass
 
 
 def test_a_deadline_is_a_request_to_stop_that_nobody_made():

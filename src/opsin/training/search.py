@@ -1,7 +1,7 @@
 """`--budget`: a classifier within seconds, and a better one for as long as there is time, each step judged and said."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from opsin.architectures import ARCHITECTURES
 from opsin.architectures.cuts import Block
 from opsin.architectures.figures import PARAMETERS_AND_MULTIPLY_ADDS
 from opsin.data.splits import TRAIN, VAL
+from opsin.data.store import StoredImages
 from opsin.errors import OpsinError
 from opsin.evaluation.intervals import estimate
 from opsin.evaluation.novelty import MOST_REFERENCES
@@ -42,19 +43,18 @@ FAILURES = 2
 
 
 def deadline_of(begun: Begun, stop: StopRequest, started: float) -> "StopRequest | Deadline":
-    """Return when to stop learning, so that what is left of the budget suffices for saving and the report."""
+    """Return when to stop learning, so that what is left of the budget suffices for saving and drawing the report."""
     budget = begun.plan.config.budget
     if budget is None:
         return stop
-    seconds = seconds_of(budget)
-    at = started + max(0.0, seconds - max(2 * REPORT_SECONDS, 0.05 * seconds))
-    return Deadline(stop, at, after_first_epoch=True)
+    return Deadline(stop, started + seconds_of(budget) - 2 * REPORT_SECONDS, after_first_epoch=True)
 
 
 def epochs_that_fit(begun: Begun, batches: TrainingBatches, deadline: Deadline) -> TrainConfig:
     """Return the settings with as many epochs as there is time for, so that the schedule comes to its end.
 
-    A few steps are timed; they change nothing.
+    A few steps are timed; they change nothing. By what they take, the deadline is brought forward so far that there is
+    time to judge the network.
     """
     config = begun.plan.config
     # Where pictures grow, those of the last epoch take longest.
@@ -66,8 +66,10 @@ def epochs_that_fit(begun: Begun, batches: TrainingBatches, deadline: Deadline) 
         for step in steps[1:]:
             begun.network.train_on_batch(*step)
         taken = (time.monotonic() - began) / (TIMED_STEPS - 1)
-    validating = len(begun.stored[VAL]) / len(begun.stored[TRAIN]) / 3
-    epoch = taken * len(batches) * (1 + validating)
+    # Without the way back, a picture takes about a third.
+    judging = taken / 3 / len(steps[1][0])
+    deadline.at -= judging * _judged_pictures(begun.stored)
+    epoch = taken * len(batches) + judging * len(begun.stored[VAL])
     fitting = max(1, min(config.epochs, int((deadline.at - time.monotonic()) / epoch)))
     short = (
         "" if epoch < deadline.at - time.monotonic() else " The budget is too short: one epoch is trained all the same."
@@ -279,16 +281,8 @@ class _Search:
 
     def _reserve(self) -> float:
         """Return the seconds that saving a trained network, judging it and the report will take."""
-        stored = self.best.begun.stored
-        # Of the training pictures, those are run again that others will be compared with.
-        known = min(len(stored[TRAIN]), MOST_REFERENCES)
-        judged = known + sum(len(images) for part, images in stored.items() if part != TRAIN)
-        return (
-            self.overhead
-            + self.saving
-            + judged / self._speed(self.best.begun.plan.config.architecture)
-            + REPORT_SECONDS
-        )
+        judging = _judged_pictures(self.best.begun.stored) / self._speed(self.best.begun.plan.config.architecture)
+        return self.overhead + self.saving + judging + REPORT_SECONDS
 
     def _speed(self, name: str) -> float:
         """Return how many pictures a second a backbone takes: measured, or guessed from one that was."""
@@ -315,6 +309,12 @@ class _Search:
 
     def _say(self, text: str) -> None:
         self.first.run.say(text)
+
+
+def _judged_pictures(stored: Mapping[str, StoredImages]) -> int:
+    """Return how many pictures a finished network is run on: those held out, and those it compares others with."""
+    known = min(len(stored[TRAIN]), MOST_REFERENCES)
+    return known + sum(len(images) for part, images in stored.items() if part != TRAIN)
 
 
 def _cost(name: str) -> float:
