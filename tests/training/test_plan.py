@@ -155,6 +155,14 @@ def test_settings_of_pretrained_weights_are_refused_from_scratch(dataset_of, set
         make_plan(TrainConfig(weights="none", **setting), dataset_of(30, 30))
 
 
+@pytest.mark.parametrize("color", ["hsv", "lab"])
+def test_pretrained_weights_take_pictures_in_the_colours_that_they_were_learned_on(dataset_of, weights_folder, color):
+    with pytest.raises(UsageError, match=f"Expected rgb with pretrained weights.*received the colour space '{color}'"):
+        make_plan(TrainConfig(weights=str(weights_folder), color=color), dataset_of(300, 200))
+
+    assert make_plan(TrainConfig(weights="none", color=color), dataset_of(300, 200)).preprocess.color == color
+
+
 def test_fine_tuning_has_a_tenth_of_the_rate_and_views_of_its_own(dataset_of, weights_folder):
     settings = TrainConfig(weights=str(weights_folder), unfreeze_blocks=1)
 

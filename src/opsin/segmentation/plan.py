@@ -9,7 +9,7 @@ from opsin.segmentation.config import SegmentConfig
 from opsin.segmentation.networks import NETWORKS
 from opsin.segmentation.road import SegmentationRecipe
 from opsin.training.config import AUTO
-from opsin.training.plan import LEARNING_RATES, gpu_count
+from opsin.training.plan import LEARNING_RATES, gpu_count, require_learned_color
 
 ON_BACKBONE, FROM_SCRATCH = "pretrained_unet", "unet"
 """What `auto` stands for with and without pretrained weights."""
@@ -50,6 +50,8 @@ def make_plan(config: SegmentConfig) -> SegmentPlan:
             f"{ON_BACKBONE}, or leave --weights out."
         )
     weights = resolve_weights(wanted, config.backbone, PRETRAINED, offline=config.offline)
+    if weights:
+        require_learned_color(config.color)
     config = config.replace(
         architecture=name,
         weights=wanted,

@@ -76,12 +76,26 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
         **(_decide_transfer(config) if weights else {}),
     )
     if weights:
+        require_learned_color(config.color)
         require_memory(config.architecture)
     else:
         _refuse_transfer(config)
     height, width = (config.image_size,) * 2 if model is None else model.input_shape[1:3]
     recipe = Preprocess(height, width, fit=config.fit, color=config.color, resample=config.resample)
     return Plan(config, recipe, weights)
+
+
+def require_learned_color(color: str) -> None:
+    """Raise unless pretrained weights can make sense of pictures in a colour space.
+
+    Raises:
+        UsageError: they would read hue or lightness as red, green and blue.
+    """
+    if color not in ("rgb", "gray"):
+        raise UsageError(
+            f"Expected rgb with pretrained weights, which were learned on it; received the colour space {color!r}. "
+            "Leave it out, or train from scratch: --weights none."
+        )
 
 
 def _follow_recipe(config: TrainConfig, pictures: int, model: "keras.Model | None") -> TrainConfig:
