@@ -1,18 +1,20 @@
 """What an epoch of `opsin.train` costs, beside plain Keras `model.fit` on the same pictures in memory.
 
-Both train the same architecture on the same pictures with the same batch size, optimizer and validation, in two
-threads of one process that take turns: an epoch of plain Keras, an epoch of Opsin, and so on; never both at once.
-Plain Keras has float32 arrays and changes no picture; Opsin reads its store and augments. The first epoch of each does
-not count.
+Both train the same architecture on the same pictures with the same batch size, optimizer and validation, each in a
+process of its own, and take turns: an epoch of plain Keras, an epoch of Opsin, and so on; never both at once. Plain
+Keras has float32 arrays and changes no picture; Opsin reads its store and augments. The first epoch of each does not
+count.
 """
 
 import contextlib
+import multiprocessing
 import os
+import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any
 
@@ -26,52 +28,66 @@ from opsin.data.store import decode_datasets
 from opsin.training.plan import make_plan
 from opsin.training.run_folder import RunFolder
 
-PLAIN, OPSIN = "plain Keras", "opsin"
+PLAIN, OPSIN = 0, 1
+NAMES = ("plain Keras", "opsin")
+NOBODY = -1
+
+
+@dataclass
+class Times:
+    """What the epochs of a training took, on the clock and of all cores together, in seconds."""
+
+    seconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
 
 
 class Turns:
-    """Lets two trainings run an epoch each in turn, and takes the time of each epoch."""
+    """Lets two trainings in two processes run an epoch each in turn, and takes the time of each epoch.
 
-    def __init__(self):
-        self.seconds: dict[str, list[float]] = {PLAIN: [], OPSIN: []}
-        self.processor_seconds: dict[str, list[float]] = {PLAIN: [], OPSIN: []}
-        self.turn = PLAIN
-        self.alone = False
-        self.changed = threading.Condition()
+    Args:
+        context: makes the processes.
+    """
+
+    def __init__(self, context: SpawnContext):
+        self.changed = context.Condition()
+        self.turn, self.left = context.Value("i", PLAIN), context.Value("i", NOBODY)
+        self.times = Times()
 
     @contextlib.contextmanager
-    def taking_part(self) -> Iterator[None]:
+    def taking_part(self, who: int) -> Iterator[None]:
         """Let the other training know when this one is over, come to its end or failed."""
         try:
             yield
         finally:
             with self.changed:
-                self.alone = True
+                self.left.value = who
                 self.changed.notify_all()
 
-    def begin(self, name: str) -> None:
+    def begin(self, who: int) -> None:
         """Wait for this training's turn, and start its clock."""
         with self.changed:
-            self.changed.wait_for(lambda: self.turn == name or self.alone)
-            if self.turn != name:
-                raise RuntimeError(f"{name} has no rival left to be measured beside.")
+            self.changed.wait_for(lambda: self.turn.value == who or self.left.value != NOBODY)
+            if self.turn.value != who:
+                raise RuntimeError(f"{NAMES[who]} has no rival left to be measured beside.")
         self.started, self.processor_started = time.perf_counter(), time.process_time()
 
-    def end(self, name: str) -> None:
+    def end(self, who: int) -> None:
         """Stop this training's clock, and hand the turn over."""
-        self.seconds[name].append(time.perf_counter() - self.started)
-        self.processor_seconds[name].append(time.process_time() - self.processor_started)
-        print(f"{name}: {self.seconds[name][-1]:.2f} s", flush=True)
+        self.times.seconds.append(time.perf_counter() - self.started)
+        self.times.processor_seconds.append(time.process_time() - self.processor_started)
+        print(f"{NAMES[who]}: {self.times.seconds[-1]:.2f} s", flush=True)
         with self.changed:
-            self.turn = PLAIN if name == OPSIN else OPSIN
+            self.turn.value = 1 - who
             self.changed.notify_all()
 
 
-def fit_plain(turns: Turns, architecture: str, config: Any, arrays: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+def fit_plain(turns: Turns, parts: DatasetSplits, config: opsin.TrainConfig) -> None:
     """Train as a Keras user does: arrays, `compile`, `fit`."""
-    train, val = arrays["train"], arrays["val"]
-    with turns.taking_part():
-        network = opsin.build_network(architecture, train[0].shape[1:], 1 + int(train[1].max()))
+    with turns.taking_part(PLAIN):
+        plan = make_plan(config, parts.train)
+        stored, config = decode_datasets([parts.train, parts.val], plan.preprocess), plan.config
+        train, val = ((part.read(slice(None)).astype(np.float32), part.dataset.labels) for part in stored)
+        network = opsin.build_network(config.architecture, train[0].shape[1:], len(parts.train.class_names))
         network.compile(
             optimizer=keras.optimizers.AdamW(learning_rate=1e-3, weight_decay=config.weight_decay),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -93,7 +109,7 @@ def fit_plain(turns: Turns, architecture: str, config: Any, arrays: dict[str, tu
         )
 
 
-def fit_opsin(turns: Turns, parts: DatasetSplits, config: Any, folder: Path) -> None:
+def fit_opsin(turns: Turns, parts: DatasetSplits, config: opsin.TrainConfig) -> None:
     """Train as `opsin train` does, with everything that belongs to it."""
     train, val, test = parts
 
@@ -103,39 +119,46 @@ def fit_opsin(turns: Turns, parts: DatasetSplits, config: Any, folder: Path) -> 
         elif event["event"] == "epoch_ended":
             turns.end(OPSIN)
 
-    with turns.taking_part():
-        opsin.train(train, val, config, test=test, out=RunFolder.create(folder, [take_turns]))
+    with turns.taking_part(OPSIN), tempfile.TemporaryDirectory() as folder:
+        opsin.train(train, val, config, test=test, out=RunFolder.create(Path(folder) / "run", [take_turns]))
 
 
-def measure(policy: str, options: Any, parts: DatasetSplits) -> tuple[Turns, dict[str, int]]:
-    """Run both trainings, Opsin's with an augmentation policy; return the times of each epoch and picture counts."""
+def run(who: int, turns: Turns, results: Any, parts: DatasetSplits, config: opsin.TrainConfig) -> None:
+    """Train in this process, and hand over what it took."""
+    (fit_plain, fit_opsin)[who](turns, parts, config)
+    results.put((who, turns.times))
+
+
+def measure(policy: str, options: Any, parts: DatasetSplits) -> list[Times]:
+    """Run both trainings, Opsin's with an augmentation policy; return what plain Keras took, and Opsin."""
     config = opsin.TrainConfig(
         architecture=options.arch, augment=policy, epochs=1 + options.epochs, batch_size=options.batch_size, patience=0
     )
-    stored = decode_datasets(parts, make_plan(config, parts.train).preprocess)
-    arrays = {
-        name: (part.read(slice(None)).astype(np.float32), part.dataset.labels)
-        for name, part in zip(("train", "val"), stored[:2], strict=True)
-    }
-    turns = Turns()
-    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(1) as pool:
-        plain = pool.submit(fit_plain, turns, options.arch, config, arrays)
-        fit_opsin(turns, parts, config, Path(temporary) / "run")
-        plain.result()
-    return turns, {name: len(labels) for name, (_, labels) in arrays.items()}
+    # Once, for both.
+    decode_datasets(parts, make_plan(config, parts.train).preprocess)
+    context = multiprocessing.get_context("spawn")
+    turns, results = Turns(context), context.Queue()
+    processes = [context.Process(target=run, args=(who, turns, results, parts, config)) for who in (PLAIN, OPSIN)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        sys.exit("Expected both trainings to come to their end; one failed, and says above why.")
+    return [times for _, times in sorted((results.get() for _ in processes), key=lambda pair: pair[0])]
 
 
-def summarize(result: Result, policy: str, turns: Turns) -> None:
+def summarize(result: Result, policy: str, times: list[Times]) -> None:
     """Add what was measured with one augmentation policy to the result."""
-    what = f"{OPSIN} / {PLAIN}, augmentation {policy}"
-    ours, theirs = turns.seconds[OPSIN][1:], turns.seconds[PLAIN][1:]
+    what = f"{NAMES[OPSIN]} / {NAMES[PLAIN]}, augmentation {policy}"
+    ours, theirs = times[OPSIN].seconds[1:], times[PLAIN].seconds[1:]
     shares = Series(f"an epoch's time, {what}", "", ratios(ours, theirs))
-    processor = [times[1:] for times in (turns.processor_seconds[OPSIN], turns.processor_seconds[PLAIN])]
+    processor = [times[who].processor_seconds[1:] for who in (OPSIN, PLAIN)]
     # Processor time says the same with less noise, but knows nothing of waiting.
     processor_shares = Series(f"an epoch's processor time, {what}", "", ratios(*processor))
     result.series += [
-        Series(f"an epoch, {OPSIN}, augmentation {policy}", "s", ours),
-        Series(f"an epoch, {PLAIN}, beside it", "s", theirs),
+        Series(f"an epoch, {NAMES[OPSIN]}, augmentation {policy}", "s", ours),
+        Series(f"an epoch, {NAMES[PLAIN]}, beside it", "s", theirs),
         shares,
         processor_shares,
     ]
@@ -166,9 +189,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["OPSIN_CACHE"] = cache
         for policy in options.policies:
-            turns, counts = measure(policy, options, parts)
-            summarize(result, policy, turns)
-    result.settings["pictures"] = counts
+            summarize(result, policy, measure(policy, options, parts))
+    result.settings["pictures"] = {"train": len(parts.train), "val": len(parts.val)}
     result.publish(options.results)
 
 
