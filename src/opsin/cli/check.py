@@ -74,9 +74,12 @@ def check(
             processes=usable_cores(),
             progress=advance,
         )
-    # Files first: whoever reads the beginning only, as `head` does, ends what prints.
-    written = list(_written(report, html, write_list))
-    print(report.to_json() if as_json else _text(report))
+    written: list[str] = []
+    try:
+        # Files first: whoever reads the beginning only, as `head` does, ends what prints.
+        written += _written(report, html, write_list)
+    finally:
+        print(report.to_json() if as_json else _text(report))
     for line in written:
         print(line, file=sys.stderr)
     if strict and not report.is_clean:
