@@ -95,7 +95,7 @@ class MemoryTogether:
     def __call__(self, process: subprocess.Popen) -> None:
         while is_running(process):
             self.peak_mb = max(self.peak_mb, _together(process.pid))
-            time.sleep(0.1)
+            time.sleep(0.5)
 
 
 def _together(pid: int) -> float:
