@@ -134,6 +134,17 @@ def test_files_are_written_though_nobody_reads_what_is_printed(photos, tmp_path)
     assert sorted(file.name for file in tmp_path.glob("*.*")) == ["page.html", "skip.csv"]
 
 
+def test_a_page_that_cannot_be_written_does_not_keep_back_what_was_found(opsin, photos, tmp_path):
+    shutil.copy(photos / "cat/0.png", photos / "cat/copy.png")
+    (tmp_path / "page.html").mkdir()
+
+    answer = opsin("check", photos, "--html", tmp_path / "page.html")
+
+    assert answer.code == ExitCode.UNUSABLE
+    assert "1 picture is an exact copy" in answer.out
+    assert "Could not write" in answer.err
+
+
 def test_a_model_tells_sizes_and_doubtful_labels(opsin, tiny_data, tiny_run, tmp_path):
     data = shutil.copytree(tiny_data, tmp_path / "shapes")
     shutil.move(data / "discs/0.png", data / "checks/disc.png")

@@ -197,3 +197,8 @@ def test_that_a_picture_has_two_labels_is_no_error_where_a_list_leaves_it_out(pi
     assert [(one.path, one.reason) for one in found.skipped] == [("x/2.png", "left out by a list: conflicting-label")]
     with pytest.raises(DataError, match="one label for each picture"):
         ImageDataset.open(root / "data.csv", skip={"x/0.png": "conflicting-label"})
+
+
+def test_a_list_that_leaves_no_picture_is_an_error(pictures):
+    with pytest.raises(DataError, match="all 2 are listed"):
+        ImageDataset.open(pictures({"cat": 1, "dog": 1}), skip={"cat/0.png": "dark", "dog/0.png": "dark"})

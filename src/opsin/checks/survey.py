@@ -97,12 +97,12 @@ class Survey:
             work_out: takes the arrays, gives one of numbers.
             given: arrays of numbers.
         """
-        shapes = " ".join(f"{array.dtype} {array.shape} {digest_of(array.tobytes())}" for array in given)
+        key = " ".join([name, *(f"{array.dtype} {array.shape} {digest_of(array.tobytes())}" for array in given)])
         with Memory(self.cache) as memory:
-            result = memory.recall_result(f"{name} {shapes}")
+            result = memory.recall_result(key)
             if result is None:
                 result = work_out(*given)
-                memory.remember_result(f"{name} {shapes}", result)
+                memory.remember_result(key, result)
         return result
 
     def _merged_by_pixels(self, by_digest: dict[object, list[int]]) -> list[list[int]]:

@@ -44,11 +44,18 @@ class ImageDataset:
             patient: take as it is what would otherwise be an error (splits of different classes, a picture with two
                 labels), for a check that finds such things.
             skip: pictures to leave out, as `without` takes them; that these have two labels is no error.
+
+        Raises:
+            UsageError: there is nothing of the kind.
+            DataError: it holds no pictures that can be learned from, or `skip` leaves none.
         """
         is_csv = Path(path).suffix.lower() == ".csv" and Path(path).is_file()
         skip = skip or {}
         found = cls(read_csv(path, patient=patient, skip=skip) if is_csv else read_folder(path, patient=patient))
-        return found.without(skip) if skip else found
+        left = found.without(skip) if skip else found
+        if not len(left):
+            raise DataError(f"Expected some pictures to be left; all {len(found):,} are listed as to be left out.")
+        return left
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> "ImageDataset":
