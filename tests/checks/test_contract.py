@@ -127,7 +127,7 @@ PLANTED = {
     "conflicting-label": Planted(
         copied("train/dog/copy.png"), ERROR, "more than one class", frozenset({FIRST, "train/dog/copy.png"})
     ),
-    "leakage": Planted(copied("test/cat/copy.png"), ERROR, "1 held-out picture (4.0% of all) is", frozenset({FIRST})),
+    "leakage": Planted(copied("test/cat/copy.png"), ERROR, "1 of 25 held-out pictures (4.0%) is", frozenset({FIRST})),
     "class-mismatch": Planted(without_dogs_in_test, WARNING, "test lacks 'dog'"),
     "empty-class": Planted(an_empty_folder, WARNING, "'train/bird/'"),
     "rare-class": Planted(few_birds, WARNING, "'bird' (4)"),
@@ -135,14 +135,23 @@ PLANTED = {
     "shortcut": Planted(dogs_as_jpeg, WARNING, "file format (100%)"),
     "label-suspect": Planted(a_cat_among_dogs, WARNING, "1 picture (2.1%) looks", frozenset({"train/dog/cat.png"})),
     "duplicate": Planted(
-        copied("train/cat/copy.png"), WARNING, "A picture is there again", frozenset({"train/cat/copy.png"})
+        copied("train/cat/copy.png"),
+        WARNING,
+        "1 picture is an exact copy of another",
+        frozenset({"train/cat/copy.png"}),
     ),
-    "near-duplicate": Planted(copied("train/cat/copy.jpg", quality=60), WARNING, "2 pictures in 1 group"),
+    "near-duplicate": Planted(
+        copied("train/cat/copy.jpg", quality=60),
+        WARNING,
+        "2 pictures are nearly the same as another one in the same class: 1 group of 2.",
+    ),
     "blank": Planted(changed(scaled(0, 90)), WARNING, "below 2 of 255", frozenset({FIRST})),
     "tiny": Planted(changed(lambda image: image.resize((60, 63))), WARNING, "less than half the 128 × 128 pixels"),
     "odd-aspect": Planted(changed(lambda image: image.resize((300, 140))), NOTE, "stretching changes"),
     "huge": Planted(
-        changed(lambda image: image.convert("1").resize((4001, 3000)), compress_level=1), NOTE, "12 million pixels"
+        changed(lambda image: image.convert("1").resize((4001, 3000)), compress_level=1),
+        NOTE,
+        "12 million pixels, of which training makes 128 × 128",
     ),
     "dark": Planted(changed(scaled(0.15)), NOTE, "below 25 of 255"),
     "bright": Planted(changed(scaled(0.1, 230)), NOTE, "above 235 of 255"),

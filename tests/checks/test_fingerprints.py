@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from opsin.data import fingerprints
 from opsin.data.fingerprints import THUMBNAIL, groups_of, hashes, near_duplicates
@@ -81,6 +81,29 @@ def test_a_part_that_differs_tells_pictures_on_white_paper_apart():
         sheets.append(thumbnail(sheet))
 
     assert not len(near_duplicates(np.stack(sheets)))
+
+
+def trousers(number):
+    """Two legs of some cloth, 28 pixels high, as a shop would show them."""
+    random = np.random.default_rng(number)
+    half, foot, gap = random.uniform(45, 75), random.uniform(15, 60), random.uniform(80, 120)
+    lean, wide = random.uniform(-20, 20, 2)
+    legs = Image.new("1", (280, 280))
+    for side in (-1, 1):
+        end = 140 + lean + side * (half + wide)
+        outline = [(140, 10), (140 + side * half, 10), (end, 270), (end - side * foot, 270), (140, gap)]
+        ImageDraw.Draw(legs).polygon(outline, fill=1)
+    cloth = Image.fromarray(random.integers(143, 207, (14, 14), np.uint8)).resize(legs.size, Image.Resampling.BICUBIC)
+    return Image.composite(cloth, Image.new("L", legs.size), legs).resize((28, 28), Image.Resampling.BOX)
+
+
+def test_of_pictures_that_look_alike_by_nature_only_copies_are_pairs():
+    pictures = [trousers(number) for number in range(450)]
+    copies = [encoded_again(pictures[number], format="JPEG", quality=90) for number in range(10)]
+
+    pairs = near_duplicates(np.stack([thumbnail(image) for image in [*pictures, *copies]]))
+
+    assert pairs.tolist() == [[number, 450 + number] for number in range(10)]
 
 
 def test_flat_pictures_are_in_no_pair():

@@ -1,5 +1,6 @@
 """A second look reads nothing, and never says what is no longer so."""
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from opsin.checks import shortcut as shortcuts
 from opsin.checks import survey as surveying
 from opsin.checks.facts import Facts, digest_of, look
 from opsin.checks.memory import FILE, Memory
+from opsin.checks.run import check_dataset
 from opsin.checks.survey import count_unseen, survey
 from opsin.data.dataset import ImageDataset
 
@@ -253,6 +256,45 @@ def test_pairs_of_nearly_the_same_pictures_are_looked_for_once(data, tmp_path, m
 
     assert survey(dataset, cache=tmp_path / "cache").near_pairs.tolist() == first.tolist()
     assert len(first) == 1
+
+
+@pytest.mark.parametrize("damage", ["none", "emptied", "cut off"])
+def test_a_result_is_worked_out_once_unless_it_is_damaged(damage, data, tmp_path):
+    looked, asked = survey(ImageDataset.open(data), cache=tmp_path / "cache"), []
+
+    def doubled(numbers):
+        asked.append(numbers)
+        return 2 * numbers
+
+    def remembered():
+        return looked.remembered("doubled", doubled, np.array([[1, 2]]))
+
+    first = remembered()
+    with contextlib.closing(sqlite3.connect(tmp_path / "cache" / FILE)) as database, database:
+        if damage != "none":
+            shorter = "x''" if damage == "emptied" else "substr(content, 1, 100)"
+            database.execute(f"UPDATE results SET content = {shorter}")
+
+    assert (remembered().tolist(), first.dtype) == ([[2, 4]], first.dtype)
+    assert len(asked) == (1 if damage == "none" else 2)
+    assert looked.remembered("doubled", doubled, np.array([[1], [2]])).tolist() == [[2], [4]]
+
+
+def test_a_second_look_for_shortcuts_trains_no_tree(data, tmp_path, texture, monkeypatch):
+    (data / "dog").mkdir()
+    for number in range(12):
+        texture(100 + number, 60, 30).save(data / f"dog/{number}.png")
+        texture(200 + number, 40, 30).save(data / f"cat/more {number}.png")
+
+    def found():
+        report = check_dataset(ImageDataset.open(data), codes=["shortcut"], cache=tmp_path / "cache")
+        return [finding.message for finding in report.findings], report.outcomes
+
+    first = found()
+    assert "size in pixels (100%)" in first[0][0]
+    monkeypatch.setattr(shortcuts, "_score", pytest.fail)
+
+    assert found() == first
 
 
 def test_other_pictures_have_pairs_of_their_own(data, tmp_path):

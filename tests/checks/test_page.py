@@ -176,9 +176,17 @@ def test_clean_data_says_so_and_lists_what_was_looked_for(clean_data, check):
     page = check_page(check(clean_data))
 
     assert "Nothing is the matter with it, as far as was looked." in page
-    assert "Looked for and not found" in page
-    assert "give --model MODEL" in page
+    looked, not_looked = page.split("<h2>Looked for and not found</h2>")[1].split("<h2>Not looked for</h2>")
+    assert "<code>duplicate</code>" in looked
+    assert "give --model MODEL" in not_looked
     assert "Median size 128 × 128 pixels" in page
+
+
+def test_one_picture_of_one_class_is_not_said_to_be_many(tmp_path, check, texture):
+    (tmp_path / "photos/cat").mkdir(parents=True)
+    texture(0).save(tmp_path / "photos/cat/0.png")
+
+    assert "<h1>photos: 1 picture, 1 class</h1>" in check_page(check(tmp_path / "photos"))
 
 
 def test_very_many_classes_do_not_make_the_page_endless(tmp_path, check, texture):

@@ -46,7 +46,9 @@ def test_a_finding_is_a_sentence_its_pictures_and_what_to_do(opsin, photos):
     answer = opsin("check", photos)
 
     assert answer.code == ExitCode.DONE
-    assert "warning duplicate: A picture is there again in the same class, pixel for pixel." in answer.out
+    assert (
+        "warning duplicate: 1 picture is an exact copy of another one in the same class, pixel for pixel." in answer.out
+    )
     assert "        cat/0.png, cat/copy.png\n        → Leave the copies out: they count twice." in answer.out
 
 
@@ -88,6 +90,59 @@ def test_only_some_checks_are_made_if_so_asked(opsin, photos):
     answer = opsin("check", photos, "--only", "duplicate", "--only", "blank", "--json")
 
     assert list(json.loads(answer.out)["summary"]["outcomes"]) == ["duplicate", "blank"]
+
+
+def test_with_a_list_of_what_to_leave_out_a_gate_can_hold(opsin, photos, tmp_path):
+    shutil.copy(photos / "cat/0.png", photos / "cat/copy.png")
+    words = "check", photos, "--only", "duplicate", "--strict"
+
+    before = opsin(*words, "--write-list", tmp_path / "skip.csv")
+    after = opsin(*words, "--skip", tmp_path / "skip.csv")
+
+    assert (before.code, after.code) == (ExitCode.GATE_FAILED, ExitCode.DONE)
+    assert after.out.startswith("24 pictures")
+
+
+def test_a_group_that_names_tell_is_in_two_parts(opsin, photos):
+    for name in ("cat", "dog"):
+        for part, numbers in (("train", range(6)), ("test", range(6, 12))):
+            (photos / part / name).mkdir(parents=True)
+            for number in numbers:
+                (photos / name / f"{number}.png").rename(photos / part / name / f"{number}.png")
+        (photos / name).rmdir()
+    (photos / "test/dog/11.png").rename(photos / "test/dog/3 later.png")
+
+    alone = opsin("check", photos, "--only", "leakage")
+    grouped = opsin("check", photos, "--only", "leakage", "--group-by", "/([0-9]+)")
+
+    assert "leakage" in alone.out.splitlines()[-1]
+    assert "1 of 12 held-out pictures (8.3%) is in another part as well" in grouped.out
+    assert "test/dog/3 later.png, train/cat/3.png, train/dog/3.png  (the group 3: in test and train)" in grouped.out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+def test_files_are_written_though_nobody_reads_what_is_printed(photos, tmp_path):
+    command = [sys.executable, "-c", "from opsin.cli.main import main; main()", "check", str(photos)]
+    process = subprocess.Popen(
+        [*command, "--html", str(tmp_path / "page.html"), "--write-list", str(tmp_path / "skip.csv")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    process.stdout.close()
+    process.wait(timeout=60)
+
+    assert sorted(file.name for file in tmp_path.glob("*.*")) == ["page.html", "skip.csv"]
+
+
+def test_a_page_that_cannot_be_written_does_not_keep_back_what_was_found(opsin, photos, tmp_path):
+    shutil.copy(photos / "cat/0.png", photos / "cat/copy.png")
+    (tmp_path / "page.html").mkdir()
+
+    answer = opsin("check", photos, "--html", tmp_path / "page.html")
+
+    assert answer.code == ExitCode.UNUSABLE
+    assert "1 picture is an exact copy" in answer.out
+    assert "Could not write" in answer.err
 
 
 def test_a_model_tells_sizes_and_doubtful_labels(opsin, tiny_data, tiny_run, tmp_path):

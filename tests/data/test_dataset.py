@@ -185,3 +185,20 @@ def test_other_columns_of_a_csv_go_with_their_pictures(pictures):
     assert data.subset([2, 1]).columns == {"light": ("", "bright")}
     assert data.without({"x/0.png": "a list"}).columns == {"light": ("bright", "")}
     assert ImageDataset.from_folder(pictures({"a": 1}, "other")).columns == {}
+
+
+def test_that_a_picture_has_two_labels_is_no_error_where_a_list_leaves_it_out(pictures):
+    root = pictures({"x": 4})
+    (root / "data.csv").write_text("path,label\nx/0.png,a\nx/1.png,b\nx/2.png,a\nx/2.png,b\nx/3.png,b\n")
+
+    found = ImageDataset.open(root / "data.csv", skip={"x/2.png": "conflicting-label"})
+
+    assert (found.names, found.counts) == (("x/0.png", "x/1.png", "x/3.png"), {"a": 1, "b": 2})
+    assert [(one.path, one.reason) for one in found.skipped] == [("x/2.png", "left out by a list: conflicting-label")]
+    with pytest.raises(DataError, match="one label for each picture"):
+        ImageDataset.open(root / "data.csv", skip={"x/0.png": "conflicting-label"})
+
+
+def test_a_list_that_leaves_no_picture_is_an_error(pictures):
+    with pytest.raises(DataError, match="all 2 are listed"):
+        ImageDataset.open(pictures({"cat": 1, "dog": 1}), skip={"cat/0.png": "dark", "dog/0.png": "dark"})

@@ -25,12 +25,11 @@ def duplicate(survey: Survey) -> Finding | None:
     if not groups:
         return None
     surplus = [row for rows in groups for row in rows[1:]]
+    are = "is an exact copy" if len(surplus) == 1 else "are exact copies"
     return Finding(
         "duplicate",
         WARNING,
-        f"{count(len(surplus), 'picture')} are there again in the same class, pixel for pixel."
-        if len(surplus) > 1
-        else "A picture is there again in the same class, pixel for pixel.",
+        f"{count(len(surplus), 'picture')} {are} of another one in the same class, pixel for pixel.",
         "Leave the copies out: they count twice. Opsin keeps them in one part, so that they cannot leak.",
         _named(survey, groups),
         _names(survey, surplus),
@@ -50,8 +49,8 @@ def near_duplicate(survey: Survey) -> Finding | None:
     return Finding(
         "near-duplicate",
         WARNING,
-        f"{count(sum(map(len, groups)), 'picture')} in {count(len(groups), 'group')} of nearly the same; the largest "
-        f"group has {largest}.",
+        f"{count(sum(map(len, groups)), 'picture')} are nearly the same as another one in the same class: "
+        f"{count(len(groups), 'group')}{' of' if len(groups) == 1 else ', the largest of'} {largest}.",
         "Look at them in the page. Opsin keeps each group in one part, so that it cannot leak; leave out what "
         "adds nothing.",
         _named(survey, groups),
@@ -98,12 +97,13 @@ def leakage(survey: Survey) -> Finding | None:
     held_out = {row for rows, _ in leaks for row in rows if given[row] != TRAIN}
     from_train = sorted({row for rows, _ in leaks for row in rows if given[row] == TRAIN})
     notes = [f"{note}: in {' and '.join(sorted({str(given[row]) for row in rows}))}" for rows, note in leaks]
-    share = len(held_out) / max(1, sum(part not in (None, TRAIN) for part in given))
+    all_held_out = sum(part not in (None, TRAIN) for part in given)
     return Finding(
         "leakage",
         ERROR,
-        f"{count(len(held_out), 'held-out picture')} ({share:.1%} of all) {'is' if len(held_out) == 1 else 'are'} in "
-        "another part as well, the same, nearly the same or of the same group: results are better than they should be.",
+        f"{len(held_out):,} of {count(all_held_out, 'held-out picture')} ({len(held_out) / max(1, all_held_out):.1%}) "
+        f"{'is' if len(held_out) == 1 else 'are'} in another part as well, the same, nearly the same or of the same "
+        "group: results are better than they should be.",
         "Leave the copies in train out (--write-list does), or split again without the folders' own parts.",
         _named(survey, [rows for rows, _ in leaks], notes),
         _names(survey, from_train),

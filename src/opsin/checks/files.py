@@ -105,7 +105,7 @@ def ignored_file(survey: Survey) -> Finding | None:
     return Finding(
         "ignored-file",
         NOTE,
-        f"{count(len(skipped), 'file or folder')} beside the pictures are not used: {count_reasons(skipped)}."
+        f"{len(skipped):,} files or folders beside the pictures are not used: {count_reasons(skipped)}."
         if len(skipped) > 1
         else f"A file or folder beside the pictures is not used: {skipped[0].reason}.",
         "If there are pictures among them, put them into a class folder, under a suffix that pictures have.",

@@ -100,7 +100,8 @@ def one_each(paths: Iterable[str], notes: Iterable[str] = ()) -> tuple[Group, ..
 def count(number: int, what: str) -> str:
     """Say how many there are.
 
-    >>> count(1, "picture"), count(1200, "picture")
-    ('1 picture', '1,200 pictures')
+    >>> count(1, "picture"), count(1200, "picture"), count(2, "class")
+    ('1 picture', '1,200 pictures', '2 classes')
     """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    ending = "" if number == 1 else "es" if what.endswith("s") else "s"
+    return f"{number:,} {what}{ending}"

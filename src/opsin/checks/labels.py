@@ -56,7 +56,7 @@ def label_suspect(survey: Survey) -> Finding | None:
         "label-suspect",
         WARNING if surely else NOTE,
         f"{count(len(suspects), 'picture')} ({len(suspects) / len(rows):.1%}) {looks} more like another class, most "
-        f"doubtful first; of {len(surely):,} the label is probably wrong.",
+        f"doubtful first; {count(len(surely), 'label')} {'is' if len(surely) == 1 else 'are'} probably wrong.",
         "Look at them in this order; correct what is wrong, or leave it out (--write-list does so with the probable "
         "ones).",
         tuple(Group((names[row],), note, near) for row, note, near in zip(suspects, notes, compared, strict=True)),

@@ -1,6 +1,7 @@
 """What was noted down of pictures, remembered: a second look at the same files reads none of them."""
 
 import contextlib
+import io
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -81,22 +82,26 @@ class Memory:
                     [(_key(path), size, time, facts.digest) for (path, size, time), facts in noted],
                 )
 
-    def recall_pairs(self, key: str) -> np.ndarray | None:
-        """Return int64 (m, 2), the pairs of pictures that were found among some; None if these were not looked at."""
-        rows = self._query("SELECT content FROM pairs WHERE key = ?", [key])
-        return np.frombuffer(rows[0][0], np.int64).reshape(-1, 2) if rows else None
+    def recall_result(self, key: str) -> np.ndarray | None:
+        """Return what was worked out before; None if it was not."""
+        rows = self._query("SELECT content FROM results WHERE key = ?", [key])
+        with contextlib.suppress(ValueError, EOFError):  # What is damaged is worked out again.
+            return np.load(io.BytesIO(rows[0][0]), allow_pickle=False) if rows else None
+        return None
 
-    def remember_pairs(self, key: str, pairs: np.ndarray) -> None:
-        """Keep which pairs were found among some pictures.
+    def remember_result(self, key: str, result: np.ndarray) -> None:
+        """Keep what was worked out.
 
         Args:
-            key: a hash of all that the pairs depend on.
-            pairs: int64 (m, 2).
+            key: a hash of all that it depends on.
+            result: an array of any shape, of numbers.
         """
+        stream = io.BytesIO()
+        np.save(stream, result, allow_pickle=False)
         with self._coping():
             if self._database is not None:
                 with self._database:
-                    self._database.execute("INSERT OR REPLACE INTO pairs VALUES (?, ?)", [key, pairs.tobytes()])
+                    self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?)", [key, stream.getvalue()])
 
     def _query(self, statement: str, values: Sequence) -> list[tuple]:
         with self._coping():
@@ -129,7 +134,7 @@ class Memory:
                 "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, time INTEGER, digest TEXT)"
             )
             self._database.execute("CREATE TABLE IF NOT EXISTS facts (digest TEXT PRIMARY KEY, content BLOB)")
-            self._database.execute("CREATE TABLE IF NOT EXISTS pairs (key TEXT PRIMARY KEY, content BLOB)")
+            self._database.execute("CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, content BLOB)")
 
     def _disconnect(self) -> None:
         if self._database is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from opsin.checks.finding import Finding, Group
+from opsin.checks.finding import PASSED, Finding, Group, count
 from opsin.checks.run import CheckReport
 from opsin.errors import PictureError
 from opsin.images.preprocess import Preprocess
@@ -29,7 +29,7 @@ AS_TRAINING_SEES_IT = ("tiny", "huge", "odd-aspect", "odd-mode", "rotated")
 def check_page(report: CheckReport) -> str:
     """Return the page."""
     dataset = report.survey.dataset
-    title = f"{dataset.root.name}: {len(dataset):,} pictures, {len(dataset.class_names):,} classes"
+    title = f"{dataset.root.name}: {count(len(dataset), 'picture')}, {count(len(dataset.class_names), 'class')}"
     sections = "".join(_section(report, finding) for finding in report.findings)
     style = files("opsin.checks").joinpath("page.css").read_text("utf-8")
     return (
@@ -106,12 +106,14 @@ def _inline(image: Image.Image, path: str) -> str:
 
 
 def _outcomes(report: CheckReport) -> str:
-    others = [outcome for outcome in report.outcomes if outcome.finding is None]
-    rows = "".join(
-        f"<tr><td><code>{outcome.code}</code></td><td>{outcome.status}</td><td>{_escaped(outcome.reason)}</td></tr>"
-        for outcome in others
+    passed = ", ".join(f"<code>{one.code}</code>" for one in report.outcomes if one.status == PASSED)
+    others = "".join(
+        f"<tr><td><code>{one.code}</code></td><td>{one.status}</td><td>{_escaped(one.reason)}</td></tr>"
+        for one in report.outcomes
+        if one.finding is None and one.status != PASSED
     )
-    return f"<h2>Looked for and not found</h2>\n<table>{rows}</table>\n" if others else ""
+    looked = f"<h2>Looked for and not found</h2>\n<p>{passed}</p>\n" if passed else ""
+    return looked + (f"<h2>Not looked for</h2>\n<table>{others}</table>\n" if others else "")
 
 
 def _classes(report: CheckReport) -> str:

@@ -40,7 +40,7 @@ def dark(survey: Survey) -> Finding | None:
         f"dark (mean grey value below {DARK_MEAN:g} of 255)",
         "Keep them if such pictures come later, too; leave them out if they are mishaps.",
         lambda facts: facts.mean < DARK_MEAN and not _is_blank(facts),
-        lambda facts: f"mean {facts.mean:.0f}",
+        lambda facts: f"mean {facts.mean:.1f}",
     )
 
 
@@ -53,7 +53,7 @@ def bright(survey: Survey) -> Finding | None:
         f"bright (mean grey value above {BRIGHT_MEAN:g} of 255)",
         "Keep them if such pictures come later, too; leave them out if they are mishaps.",
         lambda facts: facts.mean > BRIGHT_MEAN and not _is_blank(facts),
-        lambda facts: f"mean {facts.mean:.0f}",
+        lambda facts: f"mean {facts.mean:.1f}",
     )
 
 

@@ -53,7 +53,7 @@ def shortcut(survey: Survey) -> Finding | None:
     for name, trait in TRAITS.items():
         values = _values([trait(survey.facts[row]) for row in rows])
         if len(np.unique(values, axis=0)) > 1:
-            score, error = _score(values, labels, folds)
+            score, error = survey.remembered(f"tree {DEPTH}", _score, values, labels, folds).tolist()
             # Three standard errors: with few pictures, chance alone goes some way.
             if score - 3 * error > chance and (score - chance) / (1 - chance) >= ABOVE_CHANCE:
                 found[name] = score
@@ -80,15 +80,15 @@ def _values(traits: list[Sequence[float] | str]) -> np.ndarray:
     return (which[:, None] == frequent[None]).astype(float)
 
 
-def _score(values: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> tuple[float, float]:
-    """Return the balanced accuracy of a small decision tree, and its standard error; copies stay together."""
+def _score(values: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Return float64 (2,), balanced accuracy of a small decision tree and its standard error; copies stay together."""
     from sklearn.tree import DecisionTreeClassifier
 
     tree = DecisionTreeClassifier(max_depth=DEPTH, class_weight="balanced", min_samples_leaf=3, random_state=0)
     right = out_of_fold(tree, values, labels, folds).argmax(axis=1) == labels
     numbers = np.bincount(labels)
     recalls = np.bincount(labels, weights=right) / numbers
-    return float(recalls.mean()), float(np.sqrt((recalls * (1 - recalls) / numbers).sum()) / len(recalls))
+    return np.array([recalls.mean(), np.sqrt((recalls * (1 - recalls) / numbers).sum()) / len(recalls)])
 
 
 def _examples(survey: Survey, rows: np.ndarray, labels: np.ndarray) -> tuple[Group, ...]:

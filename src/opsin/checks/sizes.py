@@ -44,7 +44,7 @@ def huge(survey: Survey) -> Finding | None:
     return Finding(
         "huge",
         NOTE,
-        f"{count(len(rows), 'picture')} of more than {HUGE_PIXELS / 1e6:.0f} million pixels.",
+        f"{count(len(rows), 'picture')} of more than {HUGE_PIXELS / 1e6:.0f} million pixels{_used_of_these(survey)}.",
         "They take long to decode, once. If what matters in them is small, cut them into parts before training.",
         _groups(survey, rows, sizes),
     )
@@ -80,6 +80,11 @@ def _recipe(survey: Survey) -> Preprocess:
     if survey.preprocess is None:
         raise NotApplicableError("the size that training will use is not known; give --image-size")
     return survey.preprocess
+
+
+def _used_of_these(survey: Survey) -> str:
+    recipe = survey.preprocess
+    return "" if recipe is None else f", of which training makes {recipe.width} × {recipe.height}"
 
 
 def _sizes(survey: Survey) -> np.ndarray:

@@ -43,7 +43,7 @@ class Survey:
         preprocess: the recipe that training will use; None if it is not known.
         features: float32 (n, d), what a model sees in each picture; None for none. A row of one that cannot be read
             is of no use.
-        cache: the cache folder, where pairs that were found are remembered; None for the user's.
+        cache: the cache folder, where what was worked out is remembered; None for the user's.
     """
 
     dataset: ImageDataset
@@ -80,13 +80,7 @@ class Survey:
         if not len(rows):
             return np.empty((0, 2), dtype=np.int64)
         thumbnails = np.stack([self.facts[row].thumbnail for row in rows])
-        key = f"{FINDER} {digest_of(thumbnails.tobytes())}"
-        with Memory(self.cache) as memory:
-            pairs = memory.recall_pairs(key)
-            if pairs is None:
-                pairs = near_duplicates(thumbnails)
-                memory.remember_pairs(key, pairs)
-        return rows[pairs]
+        return rows[self.remembered(f"near-duplicates {FINDER}", near_duplicates, thumbnails)]
 
     @functools.cached_property
     def groups(self) -> np.ndarray:
@@ -94,6 +88,22 @@ class Survey:
         same = [(rows[0], other) for rows in self.same_content for other in rows[1:]]
         pairs = np.concatenate([self.near_pairs, np.array(same, dtype=np.int64).reshape(-1, 2)])
         return groups_of(pairs, len(self.facts))
+
+    def remembered(self, name: str, work_out: Callable[..., np.ndarray], *given: np.ndarray) -> np.ndarray:
+        """Return what a function makes of arrays, from the cache where it was worked out before.
+
+        Args:
+            name: of the function; another one when it changes.
+            work_out: takes the arrays, gives one of numbers.
+            given: arrays of numbers.
+        """
+        key = " ".join([name, *(f"{array.dtype} {array.shape} {digest_of(array.tobytes())}" for array in given)])
+        with Memory(self.cache) as memory:
+            result = memory.recall_result(key)
+            if result is None:
+                result = work_out(*given)
+                memory.remember_result(key, result)
+        return result
 
     def _merged_by_pixels(self, by_digest: dict[object, list[int]]) -> list[list[int]]:
         """Join files of other bytes and the same pixels: saved as PNG and as BMP, say."""

@@ -1,6 +1,7 @@
 """`opsin check`: look before learning."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,10 @@ def check(
         None, min=1, help="The pixels that training will use: sizes are judged by it."
     ),
     fit: str = typer.Option("stretch", help="How training will fit pictures into them: stretch, crop, pad."),
+    skip: Path | None = typer.Option(None, help="Leave out what this CSV lists, as opsin train --skip does."),
+    group_by: str | None = typer.Option(
+        None, help="Pictures whose paths match this regular expression alike are a group: none may be in two parts."
+    ),
     only: list[str] = typer.Option([], help=f"Only this check, again for more: {', '.join(CHECKS)}."),
     html: Path | None = typer.Option(None, help="Also write a page that shows the pictures."),
     write_list: Path | None = typer.Option(
@@ -50,13 +55,14 @@ def check(
 
     Nothing is changed. What was looked at is remembered: a second look is quick.
     """
-    from opsin.checks.finding import count
     from opsin.checks.run import check_dataset
     from opsin.cli.bars import progress_bar
     from opsin.data.dataset import ImageDataset
+    from opsin.data.skip_list import read_skip_list
     from opsin.images.reading import usable_cores
 
-    dataset = ImageDataset.open(data, patient=True)
+    dataset = ImageDataset.open(data, patient=True, skip=read_skip_list(skip) if skip else None)
+    dataset = dataset if group_by is None else dataset.grouped_by(group_by)
     recipe = _recipe(image_size, fit)
     recipe, features = _by_model(model, dataset) if model is not None else (recipe, None)
     with progress_bar("looking") as advance:
@@ -68,18 +74,27 @@ def check(
             processes=usable_cores(),
             progress=advance,
         )
-    print(report.to_json() if as_json else _text(report))
-    if html is not None:
-        report.save_html(html)
-        print(f"Page: {html}", file=sys.stderr)
-    if write_list is not None:
-        number = report.write_list(write_list)
-        print(
-            f"{count(number, 'picture')} to leave out: {write_list} (opsin train DATA --skip {write_list})",
-            file=sys.stderr,
-        )
+    written: list[str] = []
+    try:
+        # Files first: whoever reads the beginning only, as `head` does, ends what prints.
+        written += _written(report, html, write_list)
+    finally:
+        print(report.to_json() if as_json else _text(report))
+    for line in written:
+        print(line, file=sys.stderr)
     if strict and not report.is_clean:
         raise typer.Exit(ExitCode.GATE_FAILED)
+
+
+def _written(report: "CheckReport", html: Path | None, write_list: Path | None) -> Iterator[str]:
+    from opsin.checks.finding import count
+
+    if html is not None:
+        report.save_html(html)
+        yield f"Page: {html}"
+    if write_list is not None:
+        number = count(report.write_list(write_list), "picture")
+        yield f"{number} to leave out: {write_list} (opsin train DATA --skip {write_list})"
 
 
 def _recipe(image_size: int | None, fit: str) -> "Preprocess | None":
@@ -116,9 +131,8 @@ def _text(report: "CheckReport") -> str:
     from opsin.cli.account import one_line
 
     summary, root = report.summary, one_line(str(report.survey.dataset.root))
-    classes = len(summary["classes"])
     lines = [
-        f"{count(summary['pictures'], 'picture')}, {classes:,} class{'' if classes == 1 else 'es'} in {root}",
+        f"{count(summary['pictures'], 'picture')}, {count(len(summary['classes']), 'class')} in {root}",
         *(line for finding in report.findings for line in lines_of(finding)),
     ]
     passed = [outcome.code for outcome in report.outcomes if outcome.status == "passed"]

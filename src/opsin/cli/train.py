@@ -236,9 +236,7 @@ def _opened(data: Path, settings: "TrainConfig") -> "ImageDataset":
     from opsin.data.dataset import ImageDataset
     from opsin.data.skip_list import read_skip_list
 
-    dataset = ImageDataset.open(data)
-    if settings.skip is not None:
-        dataset = dataset.without(read_skip_list(settings.skip))
+    dataset = ImageDataset.open(data, skip=read_skip_list(settings.skip) if settings.skip else None)
     return dataset if settings.group_by is None else dataset.grouped_by(settings.group_by)
 
 

@@ -36,16 +36,26 @@ class ImageDataset:
         self.rows = np.arange(len(listing.entries)) if rows is None else np.asarray(rows, dtype=np.int64)
 
     @classmethod
-    def open(cls, path: str | Path, *, patient: bool = False) -> "ImageDataset":
+    def open(cls, path: str | Path, *, patient: bool = False, skip: Mapping[str, str] | None = None) -> "ImageDataset":
         """Read a folder or a `.csv` file.
 
         Args:
             path: which.
             patient: take as it is what would otherwise be an error (splits of different classes, a picture with two
                 labels), for a check that finds such things.
+            skip: pictures to leave out, as `without` takes them; that these have two labels is no error.
+
+        Raises:
+            UsageError: there is nothing of the kind.
+            DataError: it holds no pictures that can be learned from, or `skip` leaves none.
         """
         is_csv = Path(path).suffix.lower() == ".csv" and Path(path).is_file()
-        return cls(read_csv(path, patient=patient) if is_csv else read_folder(path, patient=patient))
+        skip = skip or {}
+        found = cls(read_csv(path, patient=patient, skip=skip) if is_csv else read_folder(path, patient=patient))
+        left = found.without(skip) if skip else found
+        if not len(left):
+            raise DataError(f"Expected some pictures to be left; all {len(found):,} are listed as to be left out.")
+        return left
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> "ImageDataset":
@@ -147,7 +157,7 @@ class ImageDataset:
             reasons: why, by the picture's name; names of other pictures are ignored.
         """
         entries = [entry for entry in self.listing.entries if entry.path not in reasons]
-        left_out = [entry.path for entry in self.listing.entries if entry.path in reasons]
+        left_out = dict.fromkeys(entry.path for entry in self.listing.entries if entry.path in reasons)
         skipped = (*self.listing.skipped, *(Skipped(name, f"left out by a list: {reasons[name]}") for name in left_out))
         names = {entry.label for entry in entries}
         class_names = tuple(name for name in self.class_names if name in names)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-FINDER = 1
+FINDER = 2
 """Of what counts as nearly the same; another one finds other pairs."""
 
 THUMBNAIL = 32
@@ -22,8 +22,8 @@ _NEIGHBOURS = 3
 _MOST_BITS = 8
 """Of 64: hashes that differ in more are not looked at further."""
 
-_MOST_CANDIDATES, _ALWAYS_LOOKED_AT = 4, 20_000
-"""For each picture, and at all: about a millisecond each."""
+_MOST_CANDIDATES, _ALWAYS_LOOKED_AT = 16, 100_000
+"""For each picture, and at all: about 30 microseconds each."""
 
 _LEAST_DEVIATION = 4.0
 """Of 255: what is flatter looks like everything that is as flat."""
@@ -34,9 +34,10 @@ _LARGEST_DIFFERENCE = 0.45
 
 _BLOCKS = 4
 
-_POSSIBLE, _SURE = 0.8, 0.965
-"""Correlation of details: of pictures that may be the same, and of those that are. Of 750 photos and their copies (JPEG
-of quality 40, half the size, 5 % and 10 % cut off, 10 % brighter), 99.5 % are above the second."""
+_POSSIBLE, _SURE = 0.8, 0.98
+"""Correlation of details: of pictures that may be the same, and of those that are. Of photos and their copies (JPEG of
+quality 40, half the size, 10 % brighter), all are above the second; with 5 % cut off, 98 %. Among 8,000 pieces of
+clothing at 28 pixels, alike in outline, 7 pairs are above it, one of them a copy."""
 
 _LARGEST_GROUP = 8
 """Copies of one picture that are not out of the ordinary."""
@@ -80,9 +81,7 @@ def near_duplicates(thumbnails: np.ndarray) -> np.ndarray:
     """
     clear = np.flatnonzero(thumbnails.std(axis=(1, 2)) >= _LEAST_DEVIATION)
     candidates = clear[_candidates(thumbnails[clear])]
-    parts = [candidates[start : start + _CHUNK] for start in range(0, len(candidates), _CHUNK)]
-    likeness = [_likeness(thumbnails[part[:, 0]], thumbnails[part[:, 1]]) for part in parts]
-    likeness = np.concatenate([np.empty(0, dtype=np.float32), *likeness])
+    likeness = _likeness(thumbnails, candidates)
     sure = likeness >= _SURE
     possible = likeness >= _POSSIBLE
     # Silhouettes of trousers are alike by nature, each with many others: there, being alike in outline tells nothing.
@@ -174,22 +173,62 @@ def _cropped(thumbnails: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> n
     return np.concatenate([np.rint(rows @ part.astype(np.float32) @ columns.T).astype(np.uint8) for part in parts])
 
 
-def _likeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return float32 (m,), how alike two thumbnails are in detail, cropped a little if need be; −1 if not even roughly.
+def _likeness(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return float32 (m,), how alike pairs are in detail, one cropped a little if need be; −1 if not even roughly.
 
     The correlation, at 16 × 16 points, of what is left when each point's surroundings are taken away.
+
+    Args:
+        thumbnails: uint8 (n, 32, 32).
+        pairs: int (m, 2), rows of these.
     """
-    first, second = first.astype(np.float32), second.astype(np.float32)
-    likeness = np.full(len(first), -1, dtype=np.float32)
-    for matrix_rows, matrix_columns in _crops():
-        for one, other in ((first, second), (second, first)):
-            rows = np.flatnonzero(likeness < _SURE)
-            if not len(rows):
-                return likeness
-            cropped, whole = _smoothed(matrix_rows @ one[rows] @ matrix_columns.T), _smoothed(other[rows])
-            details = (_standardized(_details(cropped)) * _standardized(_details(whole))).mean(axis=1)
-            likeness[rows] = np.maximum(likeness[rows], np.where(_match(cropped, whole), details, -1))
+    shown, pairs = np.unique(pairs, return_inverse=True)
+    pairs, thumbnails = pairs.reshape(-1, 2), thumbnails[shown]
+    likeness = np.full(len(pairs), -1, dtype=np.float32)
+    whole = _points(thumbnails, *next(_crops()))
+    # Where pictures look alike, each is in many pairs: it is cropped once, not once for each of them.
+    for crop in _crops():
+        cropped = _points(thumbnails, *crop)
+        for one, other in (pairs.T, pairs.T[::-1]):
+            unsure = np.flatnonzero(likeness < _SURE)
+            for rows in (unsure[start : start + _CHUNK] for start in range(0, len(unsure), _CHUNK)):
+                found = _likeness_as_they_are(cropped[one[rows]], whole[other[rows]])
+                likeness[rows] = np.maximum(likeness[rows], found)
     return likeness
+
+
+def _points(thumbnails: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return float32 (n, 16, 16), thumbnails cut and stretched by two matrices, of mean 0 and deviation 1.
+
+    Averages of four points: what a crop between two points blurs is blurred in both.
+    """
+    rows, columns = (rows[::2] + rows[1::2]) / 2, (columns[::2] + columns[1::2]) / 2
+    points = np.empty((len(thumbnails), len(rows), len(columns)), dtype=np.float32)
+    for start in range(0, len(thumbnails), _CHUNK):
+        part = thumbnails[start : start + _CHUNK].astype(np.float32)
+        points[start : start + _CHUNK] = _standardized(rows @ part @ columns.T)
+    return points
+
+
+def _likeness_as_they_are(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return float32 (m,), how alike pairs of `_points` are in detail; −1 if not even roughly."""
+    likeness = np.full(len(first), -1, dtype=np.float32)
+    correlation = np.einsum("nhw,nhw->n", first, second) / np.prod(first.shape[1:])
+    alike = np.flatnonzero(correlation >= _LEAST_CORRELATION)
+    alike = alike[_worst_block(first[alike], second[alike]) <= _LARGEST_DIFFERENCE]
+    details = _standardized(_details(first[alike])) * _standardized(_details(second[alike]))
+    likeness[alike] = details.mean(axis=(1, 2))
+    return likeness
+
+
+def _worst_block(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return (m,), the difference, root mean square, of the block that differs most.
+
+    Where most is alike (white paper, say) and a part is not, it tells.
+    """
+    side = first.shape[1] // _BLOCKS
+    blocks = ((first - second) ** 2).reshape(-1, _BLOCKS, side, _BLOCKS, side)
+    return np.sqrt(blocks.mean(axis=(2, 4)).max(axis=(1, 2)))
 
 
 def _details(points: np.ndarray) -> np.ndarray:
@@ -199,26 +238,9 @@ def _details(points: np.ndarray) -> np.ndarray:
     return points - sum(padded[:, i : i + side, j : j + side] for i in range(3) for j in range(3)) / 9
 
 
-def _match(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    first, second = _standardized(first), _standardized(second)
-    correlation = (first * second).mean(axis=1)
-    # Where most is alike (white paper, say) and a part is not, the block that differs most tells.
-    side = THUMBNAIL // 2
-    blocks = ((first - second) ** 2).reshape(-1, _BLOCKS, side // _BLOCKS, _BLOCKS, side // _BLOCKS)
-    worst = blocks.mean(axis=(2, 4)).reshape(len(first), -1).max(axis=1)
-    return (correlation >= _LEAST_CORRELATION) & (np.sqrt(worst) <= _LARGEST_DIFFERENCE)
-
-
-def _smoothed(thumbnails: np.ndarray) -> np.ndarray:
-    """Return (n, 16, 16), averages of four points: what a crop between two points blurs is blurred in both."""
-    rows = thumbnails[:, ::2] + thumbnails[:, 1::2]
-    return (rows[:, :, ::2] + rows[:, :, 1::2]) / 4
-
-
-def _standardized(thumbnails: np.ndarray) -> np.ndarray:
-    flat = thumbnails.reshape(len(thumbnails), -1)
-    flat = flat - flat.mean(axis=1, keepdims=True)
-    return flat / np.maximum(flat.std(axis=1, keepdims=True), 1e-6)
+def _standardized(points: np.ndarray) -> np.ndarray:
+    points = points - points.mean(axis=(1, 2), keepdims=True)
+    return points / np.maximum(points.std(axis=(1, 2), keepdims=True), 1e-6)
 
 
 def _crops() -> Iterator[tuple[np.ndarray, np.ndarray]]:

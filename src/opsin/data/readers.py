@@ -3,7 +3,7 @@
 import csv
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def read_folder(folder: str | Path, *, patient: bool = False) -> Listing:
     return Listing(root, tuple(entries), tuple(names), tuple(walk.skipped))
 
 
-def read_csv(file: str | Path, *, patient: bool = False) -> Listing:
+def read_csv(file: str | Path, *, patient: bool = False, skip: Container[str] = ()) -> Listing:
     """List the pictures that a CSV names: columns `path,label` and optionally `split`, `group`.
 
     Paths are relative to the CSV's own folder, or absolute. What other columns say is kept beside each picture.
@@ -94,6 +94,7 @@ def read_csv(file: str | Path, *, patient: bool = False) -> Listing:
     Args:
         file: the CSV.
         patient: take a picture that has two labels, parts or groups twice, as it is.
+        skip: the same for these alone, which are going to be left out.
 
     Raises:
         UsageError: there is no such file.
@@ -110,7 +111,7 @@ def read_csv(file: str | Path, *, patient: bool = False) -> Listing:
     for line, row in csv_rows(file, ("path", "label")):
         columns = columns or tuple(name for name in row if name and name not in _COLUMNS)
         entry = _csv_entry(file, line, row, columns)
-        key = entry if patient else entry.path
+        key = entry if patient or entry.path in skip else entry.path
         known = entries.get(key)
         if known is None:
             entries[key] = entry
