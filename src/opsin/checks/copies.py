@@ -25,12 +25,12 @@ def duplicate(survey: Survey) -> Finding | None:
     if not groups:
         return None
     surplus = [row for rows in groups for row in rows[1:]]
+    where = " in the same class" if _has_labels(survey) else ""
+    said = f"{count(len(surplus), 'picture')} are" if len(surplus) > 1 else "A picture is"
     return Finding(
         "duplicate",
         WARNING,
-        f"{count(len(surplus), 'picture')} are there again in the same class, pixel for pixel."
-        if len(surplus) > 1
-        else "A picture is there again in the same class, pixel for pixel.",
+        f"{said} there again{where}, pixel for pixel.",
         "Leave the copies out: they count twice. Opsin keeps them in one part, so that they cannot leak.",
         _named(survey, groups),
         _names(survey, surplus),
@@ -104,10 +104,16 @@ def leakage(survey: Survey) -> Finding | None:
         ERROR,
         f"{count(len(held_out), 'held-out picture')} ({share:.1%} of all) {'is' if len(held_out) == 1 else 'are'} in "
         "another part as well, the same, nearly the same or of the same group: results are better than they should be.",
-        "Leave the copies in train out (--write-list does), or split again without the folders' own parts.",
+        f"Leave the copies in train out{' (--write-list does)' * _has_labels(survey)}, or split again without the "
+        "folders' own parts.",
         _named(survey, [rows for rows, _ in leaks], notes),
         _names(survey, from_train),
     )
+
+
+def _has_labels(survey: Survey) -> bool:
+    """Tell data of classes from pictures that have masks, say, which come as one class."""
+    return len(survey.dataset.class_names) > 1
 
 
 def _first_of_class(survey: Survey, row: int) -> dict[int, int]:
