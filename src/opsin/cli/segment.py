@@ -276,6 +276,7 @@ def check(
     """Look for what is the matter with pictures and masks; nothing is changed."""
     from opsin.cli.bars import progress_bar
     from opsin.cli.check import lines_of
+    from opsin.evaluation.wording import count
     from opsin.segmentation.checks import check_pairs
 
     dataset = opened(data, names, ignore, colors, patient=True)
@@ -285,7 +286,8 @@ def check(
         print(report.to_json())
     else:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in report.shares.items())
-        print(f"{len(dataset):,} pictures with masks, {dataset.classes.k} classes: {shares}")
+        pictures, classes = count(len(dataset), "picture"), count(dataset.classes.k, "class", "classes")
+        print(f"{pictures} with masks, {classes}: {shares}")
         if dataset.note:
             print(dataset.note)
         print("\n".join(line for finding in report.findings for line in lines_of(finding)) or "Nothing was found.")
