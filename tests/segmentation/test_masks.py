@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from opsin.errors import PictureError, UsageError
+from opsin.images.decode import picture_orientation
 from opsin.segmentation.classes import ClassTable
 from opsin.segmentation.masks import encode_mask, open_mask, read_mask, write_mask
 
@@ -171,6 +172,16 @@ def test_a_mask_with_an_orientation_of_its_own_is_put_upright(encode):
     content = encode(np.array([[0, 1, 1]], np.uint8), exif=exif)
 
     assert read_mask(content, TWO).tolist() == [[0], [1], [1]]
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_an_orientation_that_exif_does_not_have_turns_nothing(encode, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encode(np.array([[0, 1, 1]], np.uint8), exif=exif)
+
+    assert picture_orientation(content) == 1
+    assert read_mask(content, TWO).tolist() == [[0, 1, 1]]
 
 
 def test_a_predicted_mask_is_an_index_png_with_the_classes_colours(tmp_path):
