@@ -145,5 +145,22 @@ def test_leaks_and_copies_of_pictures_are_found_as_elsewhere(write_pairs, found,
     assert names["train/images/2.png"] == names["test/images/0.png"]
 
 
+def test_copies_of_a_picture_are_told_without_words_about_labels(write_pairs, found):
+    root = write_pairs({str(n): mask() for n in range(4)})
+    (root / "images" / "0.png").write_bytes((root / "images" / "2.png").read_bytes())
+
+    assert found(root)["duplicate"].message == "1 picture is an exact copy of another one, pixel for pixel."
+    assert "conflicting-mask" not in found(root)
+
+
+def test_copies_of_a_picture_with_another_mask_are_said(write_pairs, found):
+    other = mask()
+    other[0, 0] = 1 - other[0, 0]
+    root = write_pairs({"0": mask(), "1": mask(), "2": other})
+    (root / "images" / "2.png").write_bytes((root / "images" / "0.png").read_bytes())
+
+    assert found(root)["conflicting-mask"].paths == ("masks/0.png", "masks/2.png")
+
+
 def test_every_finding_has_a_check_that_is_named_after_it():
     assert [code.replace("-", "_") for code in PAIR_CHECKS] == [value.split(":")[1] for value in PAIR_CHECKS.values()]

@@ -1,12 +1,15 @@
 """Mask files of every kind, two by three pixels large, and the classes they hold."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from opsin.errors import PictureError, UsageError
+from opsin.images.decode import picture_orientation
 from opsin.segmentation.classes import ClassTable
 from opsin.segmentation.masks import encode_mask, open_mask, read_mask, write_mask
 
@@ -44,6 +47,62 @@ def test_sixteen_bits_hold_numbers_or_eight_bits_scaled(encode):
 
     assert read_mask(encode(numbers), ClassTable(("sea", "land"), values=(1000, 2000))).tolist() == [[0, 1, 1]]
     assert read_mask(encode(np.array([[0, 65535, 65535]], np.uint16)), GRAY).tolist() == [[0, 1, 1]]
+
+
+def png_of_16_bits(channels: np.ndarray) -> bytes:
+    """Encode uint16 (H, W, c) as PNG specifies: Pillow writes no colours of 16 bits."""
+    height, width, count = channels.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[count], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in channels)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def tiff_of_16_bits(channels: np.ndarray, order: str) -> bytes:
+    """Encode uint16 (H, W, 3) as TIFF 6.0 specifies, uncompressed, in an order of bytes: `<` or `>`."""
+    height, width, _ = channels.shape
+    data = channels.astype(f"{order}u2").tobytes()
+    # Width, height, bits (at their place), no compression, RGB, where the data is, channels, rows, bytes.
+    bits_at = 8 + 2 + 9 * 12 + 4
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, bits_at), (259, 3, 1, 1), (262, 3, 1, 2)]
+    tags += [(273, 4, 1, bits_at + 6), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(data))]
+    body = b"".join(
+        struct.pack(f"{order}HHI", *tag[:3])
+        + (struct.pack(f"{order}HH", tag[3], 0) if tag[1:3] == (3, 1) else struct.pack(f"{order}I", tag[3]))
+        for tag in tags
+    )
+    mark = b"II" if order == "<" else b"MM"
+    header = mark + struct.pack(f"{order}HI", 42, 8) + struct.pack(f"{order}H", len(tags))
+    return header + body + struct.pack(f"{order}I", 0) + struct.pack(f"{order}3H", 16, 16, 16) + data
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_numbers_in_colours_of_16_bits_are_read_whole(channels):
+    mask = np.repeat(np.array([[[0], [1], [1]], [[1], [0], [300]]], np.uint16), channels, axis=2)
+
+    assert read_mask(png_of_16_bits(mask), ClassTable(("sea", "land"), ignore=(300,))).tolist() == EXPECTED
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_numbers_in_a_tiff_of_16_bit_colours_are_read_in_both_orders_of_bytes(order):
+    mask = np.repeat(np.array([[[0], [1], [1]], [[1], [0], [300]]], np.uint16), 3, axis=2)
+
+    assert read_mask(tiff_of_16_bits(mask, order), ClassTable(("sea", "land"), ignore=(300,))).tolist() == EXPECTED
+
+
+@pytest.mark.parametrize("scale", [257, 256])
+def test_colours_of_8_bits_in_16_are_told_by_the_table(scale):
+    colors = np.array([*COLORED.colors, (255, 255, 255)], np.uint16)[[[0, 1, 1], [1, 0, 2]]]
+
+    assert read_mask(png_of_16_bits(scale * colors), COLORED).tolist() == EXPECTED
+
+
+def test_colours_that_need_16_bits_are_refused():
+    with pytest.raises(PictureError, match="16 bits a channel"):
+        read_mask(png_of_16_bits(np.array([[[1, 2, 3]]], np.uint16)), COLORED)
 
 
 def test_colours_are_told_by_the_table_however_the_file_stores_them(encode):
@@ -113,6 +172,16 @@ def test_a_mask_with_an_orientation_of_its_own_is_put_upright(encode):
     content = encode(np.array([[0, 1, 1]], np.uint8), exif=exif)
 
     assert read_mask(content, TWO).tolist() == [[0], [1], [1]]
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_an_orientation_that_exif_does_not_have_turns_nothing(encode, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encode(np.array([[0, 1, 1]], np.uint8), exif=exif)
+
+    assert picture_orientation(content) == 1
+    assert read_mask(content, TWO).tolist() == [[0, 1, 1]]
 
 
 def test_a_predicted_mask_is_an_index_png_with_the_classes_colours(tmp_path):

@@ -154,6 +154,23 @@ def test_without_a_true_boundary_there_is_no_boundary_f1():
     assert [one.boundary_f1 for one in found.per_class] == [None] * 3
 
 
+def test_boundaries_that_lie_mostly_in_what_is_ignored_are_not_judged():
+    # Along 10 rows an ignored column parts the classes; in the last two they touch.
+    truth = np.zeros((12, 9), np.uint8)
+    truth[:, 5:], truth[:10, 4] = 1, 255
+
+    found = judged(truth, truth)
+
+    assert found.boundary_f1 is None
+    assert [one.boundary_f1 for one in found.per_class] == [None] * 3
+    assert found.boundary_hidden == pytest.approx(20 / 24)
+
+    truth[3:10, 4] = 1
+    found = judged(truth, truth)
+    assert found.boundary_f1.value == 1
+    assert 0 < found.boundary_hidden < 0.5
+
+
 def test_a_tolerance_is_a_share_of_the_diagonal_or_pixels():
     assert Tolerance(share=0.01).radius(300, 400) == 5
     assert Tolerance().radius(10, 10) == 1

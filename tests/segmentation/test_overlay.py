@@ -58,6 +58,17 @@ def test_a_layer_over_the_picture_is_the_overlay(k):
     assert np.abs(np.asarray(picture)[:, :, :3].astype(int) - expected).max() <= 1
 
 
+def test_a_large_picture_is_drawn_in_parts_as_in_one(monkeypatch):
+    random = np.random.default_rng(5)
+    image, classes = random.integers(0, 256, (50, 40, 3), np.uint8), random.integers(0, 3, (50, 40), np.uint8)
+    table = ClassTable(("ground", "cell", "wall"))
+    whole = overlay(image, classes, table)
+
+    monkeypatch.setattr("opsin.segmentation.overlay._PIXELS_AT_ONCE", 300)
+
+    np.testing.assert_array_equal(overlay(image, classes, table), whole)
+
+
 def test_mistakes_are_where_a_judged_pixel_is_said_to_be_another():
     truth, said = np.array([[0, 1, 1, 255]], np.uint8), np.array([[0, 0, 255, 1]], np.uint8)
 

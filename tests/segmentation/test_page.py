@@ -98,6 +98,16 @@ def test_what_has_no_answer_and_what_is_nowhere_is_said():
     assert "Worst pictures first" not in page
 
 
+def test_boundaries_that_nobody_knows_are_said():
+    table = ClassTable(("ground", "cell"))
+    judge = PixelJudge(table.names)
+    judge.add(np.array([[0, 255, 1, 255]], np.uint8), np.array([[0, 1, 1, 1]], np.uint8))
+
+    page = segmentation_page(PageContent(judge.finish(), table))
+
+    assert "Boundaries are not judged of: <bdi>ground</bdi>, <bdi>cell</bdi>. 100.0 % of the pixels" in page
+
+
 @pytest.mark.parametrize(
     ("k", "says"), [(1, None), (25, 'class="matrix many"'), (30, "Confusion matrix of 30 classes")]
 )

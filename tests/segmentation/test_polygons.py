@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -114,3 +115,17 @@ def test_areas_are_a_line_for_each_picture_and_class(tmp_path):
             ["a.png", "cell", "2", "0.666667"],
             ["a.png", "wall", "0", "0.000000"],
         ]
+
+
+def test_outlines_of_a_large_picture_take_no_table_of_all_its_places():
+    classes = np.zeros((1000, 1000), np.uint8)
+    classes[100:900, 200:800] = 1
+
+    tracemalloc.start()
+    ground, cell = areas_of(classes, ClassTable(("ground", "cell")))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert (ground.pixels, cell.pixels) == (520_000, 480_000)
+    assert cell.polygon.tolist() == [[200, 100], [800, 100], [800, 900], [200, 900]]
+    assert most < 16 * classes.size

@@ -38,10 +38,9 @@ def test_what_was_found_is_said_in_a_few_lines(write_pairs, masks):
 
     lines = list(quick_pairs(SegmentationDataset.from_folder(root)).lines(Path("cells")))
 
-    assert lines[0].startswith("The masks hold 0, 1: 2 classes. 255 is ignored")
-    assert lines[1].startswith("Data error: 1 file has no partner")
+    assert lines[0].startswith("Data error: 1 file has no partner")
     assert lines[-1] == "Look at them: opsin segment check cells --html findings.html"
-    assert len(lines) <= 6
+    assert len(lines) <= 5
 
 
 def test_of_very_many_pictures_it_says_that_it_did_not_look(write_pairs, masks, monkeypatch):
@@ -51,4 +50,5 @@ def test_of_very_many_pictures_it_says_that_it_did_not_look(write_pairs, masks, 
     look = quick_pairs(dataset)
 
     assert look.together.tolist() == list(range(20))
-    assert "Do so once: opsin segment check cells" in list(look.lines(Path("cells")))[1]
+    (line,) = look.lines(Path("cells"))
+    assert "Do so once: opsin segment check cells" in line

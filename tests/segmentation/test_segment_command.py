@@ -139,6 +139,36 @@ def test_predict_writes_masks_overlays_areas_and_polygons(opsin, run, data, tmp_
     assert sum(one["area"] for one in coco["annotations"]) == sum(np.count_nonzero(m == 1) for m in masks.values())
 
 
+@pytest.mark.parametrize("tiles", [(), ("--tiles",)])
+def test_masks_and_polygons_lie_as_the_picture_is_seen_or_as_its_file_has_it(opsin, run, data, tmp_path, tiles):
+    upright = Image.open(data / "images" / "0.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "photos").mkdir()
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "photos" / "0.png", exif=exif)
+
+    found = {}
+    for orientation in ("upright", "file"):
+        words = ("--out", tmp_path / orientation, "--orientation", orientation, *tiles)
+        assert opsin("segment", "predict", run, tmp_path / "photos", *words)[0] == 0
+        coco = json.loads((tmp_path / orientation / "polygons.json").read_text())["images"][0]
+        mask = np.asarray(Image.open(tmp_path / orientation / "masks" / "0.png"))
+        assert mask.shape == (coco["height"], coco["width"])
+        assert Image.open(tmp_path / orientation / "overlays" / "0.png").width == 48
+        found[orientation] = mask
+
+    assert found["upright"].shape == (40, 48)
+    assert set(np.unique(found["upright"])) == {0, 1}
+    assert found["file"].tolist() == np.rot90(found["upright"]).tolist()
+
+
+def test_an_orientation_that_is_none_is_wrong_usage(opsin, run, data, tmp_path):
+    code, _, err = opsin("segment", "predict", run, data / "images", "--out", tmp_path / "out", "--orientation", "up")
+
+    assert code == 2
+    assert "upright" in err
+
+
 def test_a_picture_that_cannot_be_read_does_not_stop_the_others(opsin, run, data, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     code, _, err = opsin(

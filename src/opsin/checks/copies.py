@@ -29,7 +29,7 @@ def duplicate(survey: Survey) -> Finding | None:
     return Finding(
         "duplicate",
         WARNING,
-        f"{count(len(surplus), 'picture')} {are} of another one in the same class, pixel for pixel.",
+        f"{count(len(surplus), 'picture')} {are} of another one{_in_class(survey)}, pixel for pixel.",
         "Leave the copies out: they count twice. Opsin keeps them in one part, so that they cannot leak.",
         _named(survey, groups),
         _names(survey, surplus),
@@ -49,7 +49,7 @@ def near_duplicate(survey: Survey) -> Finding | None:
     return Finding(
         "near-duplicate",
         WARNING,
-        f"{count(sum(map(len, groups)), 'picture')} are nearly the same as another one in the same class: "
+        f"{count(sum(map(len, groups)), 'picture')} are nearly the same as another one{_in_class(survey)}: "
         f"{count(len(groups), 'group')}{' of' if len(groups) == 1 else ', the largest of'} {largest}.",
         "Look at them in the page. Opsin keeps each group in one part, so that it cannot leak; leave out what "
         "adds nothing.",
@@ -104,10 +104,20 @@ def leakage(survey: Survey) -> Finding | None:
         f"{len(held_out):,} of {count(all_held_out, 'held-out picture')} ({len(held_out) / max(1, all_held_out):.1%}) "
         f"{'is' if len(held_out) == 1 else 'are'} in another part as well, the same, nearly the same or of the same "
         "group: results are better than they should be.",
-        "Leave the copies in train out (--write-list does), or split again without the folders' own parts.",
+        f"Leave the copies in train out{' (--write-list does)' * _has_labels(survey)}, or split again without the "
+        "folders' own parts.",
         _named(survey, [rows for rows, _ in leaks], notes),
         _names(survey, from_train),
     )
+
+
+def _in_class(survey: Survey) -> str:
+    return " in the same class" if _has_labels(survey) else ""
+
+
+def _has_labels(survey: Survey) -> bool:
+    """Tell data of classes from pictures that have masks, say, which come as one class."""
+    return len(survey.dataset.class_names) > 1
 
 
 def _first_of_class(survey: Survey, row: int) -> dict[int, int]:

@@ -24,7 +24,7 @@ def blank(survey: Survey) -> Finding | None:
         "blank",
         WARNING,
         f"of one colour (deviation of the grey values below {BLANK_DEVIATION:g} of 255)",
-        "Leave them out unless an empty picture is what the class is about.",
+        "Leave them out unless empty pictures belong there.",
         _is_blank,
         lambda facts: f"deviation {facts.deviation:.1f}",
         leave_out=True,

@@ -10,6 +10,7 @@ import typer
 
 from opsin.cli.pairs import COLORS, IGNORE, NAMES, opened
 from opsin.cli.program import program
+from opsin.cli.serve import serve
 from opsin.errors import ExitCode, UsageError
 from opsin.exporters import FORMATS
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from opsin.segmentation.train import SegmentationRun
     from opsin.training.run_folder import RunFolder
 
-HELP = "Give a class to every pixel: check masks, train, judge, use, export."
+HELP = "Give a class to every pixel: check masks, train, judge, use, export, serve."
 
 EXAMPLES = {
     "check": ("opsin segment check cells/", "opsin segment check cells/ --ignore 3 --strict --json"),
@@ -38,6 +39,7 @@ EXAMPLES = {
         "opsin segment predict RUN slides/ --out masks/ --tiles --background ground",
     ),
     "export": ("opsin segment export RUN --format onnx",),
+    "serve": ("opsin segment serve RUN", "opsin segment serve RUN --host 0.0.0.0 --api-key $KEY"),
 }
 
 DATA_HELP = "A folder with images/ and masks/ (or train/, val/, test/ of such), or a CSV with the columns image,mask."
@@ -226,6 +228,9 @@ def predict(
     out: Path = typer.Option(..., help="The folder to write to; it must be new or empty."),
     tiles: bool = typer.Option(False, "--tiles", help="See large pictures at their own scale, in overlapping tiles."),
     overlays: bool = typer.Option(True, help="Also draw the masks over the pictures."),
+    orientation: str = typer.Option(
+        "upright", help="How masks and polygons lie: upright, as pictures are seen; or file, as its pixels are stored."
+    ),
     background: list[str] = typer.Option(
         None, help="A class that gets no polygons; may be given again.", show_default=False
     ),
@@ -243,7 +248,7 @@ def predict(
     for name in background or []:
         segmenter.classes.index(name)
     search = Search(sources)
-    writer = MaskWriter(out, segmenter, tiles=tiles, overlays=overlays)
+    writer = MaskWriter(out, segmenter, tiles=tiles, overlays=overlays, orientation=orientation)
     with progress_bar("pictures") as advance:
         for path in search.pictures():
             writer.add(path)
@@ -271,6 +276,7 @@ def check(
     """Look for what is the matter with pictures and masks; nothing is changed."""
     from opsin.cli.bars import progress_bar
     from opsin.cli.check import lines_of
+    from opsin.evaluation.wording import count
     from opsin.segmentation.checks import check_pairs
 
     dataset = opened(data, names, ignore, colors, patient=True)
@@ -280,7 +286,8 @@ def check(
         print(report.to_json())
     else:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in report.shares.items())
-        print(f"{len(dataset):,} pictures with masks, {dataset.classes.k} classes: {shares}")
+        pictures, classes = count(len(dataset), "picture"), count(dataset.classes.k, "class", "classes")
+        print(f"{pictures} with masks, {classes}: {shares}")
         if dataset.note:
             print(dataset.note)
         print("\n".join(line for finding in report.findings for line in lines_of(finding)) or "Nothing was found.")
@@ -306,7 +313,7 @@ def export(
     print(found.folder)
 
 
-COMMANDS = (check, train, evaluate, predict, export)
+COMMANDS = (check, train, evaluate, predict, export, serve)
 
 
 def _settings(context: typer.Context, config: Path | None) -> "SegmentConfig":

@@ -395,6 +395,6 @@ def _orientation(image: Image.Image) -> int:
     if image.info.keys().isdisjoint(("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")):
         return 1
     try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+        return found if (found := image.getexif().get(ExifTags.Base.Orientation)) in _TO_UPRIGHT else 1
     except _DAMAGE:
         return 1  # A damaged EXIF block says nothing of how the picture stands; the pixels are whole.

@@ -6,6 +6,7 @@ as for the IoU, so that a picture without the class weighs nothing.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,12 +57,15 @@ class BoundaryCounts:
         found: int64 (n, k), those with a said one within the tolerance.
         said: int64 (n, k), boundary pixels that were said.
         right: int64 (n, k), those with a true one within the tolerance.
+        hidden: int64 (n, k), true pixels of each class beside ignored ones, and beside none of another class: behind
+            what is ignored may be a boundary, of which nothing is known.
     """
 
     truths: np.ndarray
     found: np.ndarray
     said: np.ndarray
     right: np.ndarray
+    hidden: np.ndarray
 
 
 def count_boundaries(truth: np.ndarray, said: np.ndarray, k: int, tolerance: Tolerance) -> BoundaryCounts:
@@ -91,7 +95,8 @@ def count_boundaries(truth: np.ndarray, said: np.ndarray, k: int, tolerance: Tol
             np.count_nonzero(said_edge),
             count_near(said_edge, true_edge, radius),
         )
-    return BoundaryCounts(*counts)
+    hidden = np.bincount(truth[beside_ignored(truth) & ~true_edges], minlength=k)
+    return BoundaryCounts(*counts, hidden[None, :k])
 
 
 def boundary(classes: np.ndarray) -> np.ndarray:
@@ -100,12 +105,27 @@ def boundary(classes: np.ndarray) -> np.ndarray:
     >>> boundary(np.array([[0, 0, 1, 255, 0]], np.uint8)).tolist()
     [[False, True, True, False, False]]
     """
+    return _on_an_edge(classes, lambda one, other: (one != other) & (one != IGNORED) & (other != IGNORED))
+
+
+def beside_ignored(classes: np.ndarray) -> np.ndarray:
+    """Return which pixels of a class have an ignored neighbour: uint8 (h, w) to bool (h, w).
+
+    >>> beside_ignored(np.array([[0, 0, 1, 255, 0]], np.uint8)).tolist()
+    [[False, False, True, False, True]]
+    """
+    edge = _on_an_edge(classes, lambda one, other: (one == IGNORED) != (other == IGNORED))
+    return edge & (classes != IGNORED)
+
+
+def _on_an_edge(classes: np.ndarray, differs: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return which pixels are one of two neighbours that differ: (h, w) to bool (h, w)."""
     found = np.zeros(classes.shape, dtype=bool)
     for axis in (0, 1):
         array, edge = (classes, found) if axis == 0 else (classes.T, found.T)
-        differs = (array[1:] != array[:-1]) & (array[1:] != IGNORED) & (array[:-1] != IGNORED)
-        edge[1:] |= differs
-        edge[:-1] |= differs
+        apart = differs(array[1:], array[:-1])
+        edge[1:] |= apart
+        edge[:-1] |= apart
     return found
 
 

@@ -1,6 +1,7 @@
 """Looking at pictures and masks before anything is learned from them. Needs no TensorFlow, and changes nothing."""
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ PAIR_CHECKS = {
     "all-ignored": "opsin.segmentation.mask_findings:all_ignored",
     "blurred-mask": "opsin.segmentation.mask_findings:blurred_mask",
     "turned-mask": "opsin.segmentation.mask_findings:turned_mask",
+    "conflicting-mask": "opsin.segmentation.mask_findings:conflicting_mask",
     "one-class-mask": "opsin.segmentation.mask_findings:one_class_mask",
 }
 """Code of a finding → what looks for it: a function of a `PairSurvey` that gives a `Finding` or None."""
@@ -51,6 +53,7 @@ class MaskLook:
         size: height and width, in pixels.
         counts: int64 (256,), pixels of each class; the last are ignored.
         moved: pixels that were brought to the nearest class.
+        digest: the same for masks of the same classes at every pixel.
     """
 
     error: str = ""
@@ -59,6 +62,7 @@ class MaskLook:
     size: tuple[int, int] = (0, 0)
     counts: np.ndarray | None = None
     moved: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +188,8 @@ def look_at_classes(path: str, table: ClassTable) -> MaskLook:
     except PictureError as error:
         return MaskLook(strange=error.reason, format=stored.format, size=stored.size)
     counts = np.bincount(found.classes.reshape(-1), minlength=256)
-    return MaskLook("", "", stored.format, stored.size, counts, found.moved)
+    digest = hashlib.sha256(np.ascontiguousarray(found.classes)).hexdigest()
+    return MaskLook("", "", stored.format, stored.size, counts, found.moved, digest)
 
 
 def _looks(paths: Sequence[str], table: ClassTable, progress: Callable[[int, int], None]) -> tuple[MaskLook, ...]:

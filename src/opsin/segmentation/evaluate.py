@@ -78,7 +78,7 @@ class SegmentationReport:
             f"{'mean IoU':<16}{_told(metrics.mean_iou)}",
             f"{'mean Dice':<16}{_told(metrics.mean_dice)}",
             f"{'pixel accuracy':<16}{_told(metrics.pixel_accuracy)}",
-            f"{'boundary F1':<16}{_told(metrics.boundary_f1)}  (within {metrics.tolerance})",
+            f"{'boundary F1':<16}{_told(metrics.boundary_f1)}  ({_boundaries(metrics)})",
             "",
         ]
         width = max([len("class"), *(len(one.name) for one in metrics.per_class)]) + 2
@@ -114,6 +114,12 @@ def read_least(given: Sequence[str], class_names: Sequence[str]) -> list[tuple[s
             raise UsageError(f"Expected --min as NAME=NUMBER, mean_iou=0.7 say, from 0 to 1; received {one!r}.")
         gates.append((choose("measure", name, known), wanted))
     return gates
+
+
+def _boundaries(metrics: SegmentationMetrics) -> str:
+    if metrics.boundary_f1 is None and metrics.boundary_hidden:
+        return f"not judged: {metrics.boundary_hidden:.0%} of where classes end lies along ignored pixels"
+    return f"within {metrics.tolerance}"
 
 
 def _value(estimate: Any) -> str:

@@ -169,6 +169,25 @@ def turned_mask(survey: PairSurvey) -> Finding | None:
     )
 
 
+def conflicting_mask(survey: PairSurvey) -> Finding | None:
+    """Find pictures that are there again, pixel for pixel, under another mask."""
+    groups = []
+    for rows in survey.pictures.survey.same_content:
+        read = [row for row in rows if survey.masks[row].digest]
+        if len({survey.masks[row].digest for row in read}) > 1:
+            names = tuple(survey.dataset.mask_names[row] for row in read)
+            groups.append(Group(names, "of the same picture"))
+    if not groups:
+        return None
+    return Finding(
+        "conflicting-mask",
+        WARNING,
+        f"{count(len(groups), 'picture')} {_have(groups)} copies with another mask: the same pixels in two classes.",
+        "Decide for one mask and leave the others out: from both, only what they share can be learned.",
+        tuple(groups),
+    )
+
+
 def one_class_mask(survey: PairSurvey) -> Finding | None:
     """Find masks of one class alone."""
     names, counts = survey.dataset.class_names, survey.counts

@@ -11,6 +11,7 @@ from opsin.atomic import write_bytes
 from opsin.errors import PictureError, UsageError
 from opsin.images.decode import Source, load_stored, open_header
 from opsin.segmentation.classes import HIGHEST_VALUE, IGNORED, ClassTable
+from opsin.segmentation.deep_colors import has_deep_colors, read_deep_colors, told_by_eight_bits
 from opsin.segmentation.orientation import upright
 
 LEAST_GAP = 32
@@ -59,9 +60,9 @@ def read_mask(source: Source, table: ClassTable) -> np.ndarray:
     """Read a mask file as classes.
 
     A palette's indices count, not its colours, unless the table goes by colours. 1-bit masks hold 0 and 255. 16-bit
-    masks hold numbers; where all are multiples of 257, 8 bits were scaled to 16, and the 8 bits count. Opacity plays no
-    part. Where values were changed by JPEG compression or smoothing, and the classes' are far apart, each pixel goes to
-    the nearest class; `open_mask` counts them.
+    masks hold numbers, in colours of 16 bits too if all channels are alike; where all are multiples of 257, 8 bits were
+    scaled to 16, and the 8 bits count. Opacity plays no part. Where values were changed by JPEG compression or
+    smoothing, and the classes' are far apart, each pixel goes to the nearest class; `open_mask` counts them.
 
     Args:
         source: the file's path, or its content.
@@ -94,10 +95,13 @@ def read_stored(source: Source) -> StoredMask:
     """
     path = None if isinstance(source, bytes) else str(source)
     with open_header(source) as (name, image):
-        mode = image.mode
+        mode, is_deep = image.mode, has_deep_colors(image)
         try:
             orientation = load_stored(name, image)
-            values, colors, palette = _arrays(image)
+            if is_deep:
+                (values, colors), palette = told_by_eight_bits(read_deep_colors(source)), None
+            else:
+                values, colors, palette = _arrays(image)
         except PictureError as error:
             raise PictureError(error.reason, path) from error.__cause__
     values, colors = (None if array is None else upright(array, orientation) for array in (values, colors))

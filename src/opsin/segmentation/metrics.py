@@ -24,7 +24,7 @@ class ClassPixels:
         precision: the share of right pixels among those said to be of it; None where it never was.
         recall: the share of its pixels that were found; None where it has none.
         boundary_f1: the harmonic mean of the shares of true and predicted boundary pixels that have a partner within
-            the tolerance; None where it has no true boundary.
+            the tolerance; None where it has no true boundary, or most of it may lie in what is ignored.
         share: of all judged pixels, those that are of it, from 0 to 1.
         pixels: how many are of it.
         pictures: in how many pictures it is.
@@ -51,7 +51,9 @@ class SegmentationMetrics:
         mean_iou: the mean IoU of the classes that have pixels.
         mean_dice: their mean Dice.
         pixel_accuracy: the share of pixels judged rightly.
-        boundary_f1: the mean boundary F1 of the classes that have a boundary; None where none has.
+        boundary_f1: the mean boundary F1 of the classes that have a boundary that can be judged; None where none has.
+        boundary_hidden: of all pixels at which a class ends, the share at which it is not known what comes next, since
+            that is ignored; a fraction from 0 to 1.
         tolerance: how far apart partners on boundaries may be.
         per_class: one entry a class, in the order of the class indices.
         confusion_matrix: int64 (k, k), pixels of class [row] taken for class [column].
@@ -66,6 +68,7 @@ class SegmentationMetrics:
     mean_dice: Estimate
     pixel_accuracy: Estimate
     boundary_f1: Estimate | None
+    boundary_hidden: float
     tolerance: Tolerance
     per_class: tuple[ClassPixels, ...]
     confusion_matrix: np.ndarray
@@ -88,6 +91,7 @@ class SegmentationMetrics:
             "pixel_accuracy": asdict(self.pixel_accuracy),
             "boundary_f1": asdict(self.boundary_f1) if self.boundary_f1 else None,
             "boundary_tolerance": str(self.tolerance),
+            "boundary_hidden": self.boundary_hidden,
             "per_class": [asdict(one) for one in self.per_class],
             "confusion_matrix": self.confusion_matrix.tolist(),
             "unanswered": self.unanswered,
@@ -149,7 +153,7 @@ class PixelJudge:
         )
         edges = [
             np.concatenate([getattr(one, name) for one in self._boundaries])
-            for name in ("truths", "found", "said", "right")
+            for name in ("truths", "found", "said", "right", "hidden")
         ]
         return _measured(self.class_names, pixels, BoundaryCounts(*edges), self.tolerance)
 
@@ -160,13 +164,15 @@ def _measured(
     counts, total = (pixels.truths, pixels.said, pixels.hits), int(pixels.truths.sum())
     present = pixels.truths.any(axis=0)
     boundaries = (edges.truths, edges.found, edges.said, edges.right)
+    ends = np.array([edges.truths.sum(), edges.hidden.sum()])
     return SegmentationMetrics(
         n=len(pixels),
         pixels=total,
         mean_iou=estimate_ratio(_mean_of(iou, present), *counts),
         mean_dice=estimate_ratio(_mean_of(dice, present), *counts),
         pixel_accuracy=estimate_ratio(_accuracy, pixels.truths, pixels.hits),
-        boundary_f1=estimate_ratio(_mean_of(boundary_f1, edges.truths.any(axis=0)), *boundaries),
+        boundary_f1=estimate_ratio(_mean_of(boundary_f1, _shown(edges)), *boundaries),
+        boundary_hidden=float(ends[1] / max(1, ends.sum())),
         tolerance=tolerance,
         per_class=tuple(_class(name, c, pixels, edges, total) for c, name in enumerate(names)),
         confusion_matrix=pixels.confusion_matrix,
@@ -184,11 +190,17 @@ def _class(name: str, c: int, pixels: PixelCounts, edges: BoundaryCounts, total:
         dice=estimate_ratio(_only(dice), truths, said, hits),
         precision=estimate_ratio(_only(_share), said, hits),
         recall=estimate_ratio(_only(_share), truths, hits),
-        boundary_f1=estimate_ratio(_only(boundary_f1), *boundaries),
+        boundary_f1=estimate_ratio(_only(boundary_f1), *boundaries) if _shown(edges)[c] else None,
         share=float(truths.sum() / total),
         pixels=int(truths.sum()),
         pictures=int(np.count_nonzero(truths)),
     )
+
+
+def _shown(edges: BoundaryCounts) -> np.ndarray:
+    """Return bool (k,): the classes whose boundary is seen at half of the pixels or more at which they end."""
+    seen, hidden = edges.truths.sum(axis=0), edges.hidden.sum(axis=0)
+    return (seen > 0) & (seen >= hidden)
 
 
 def iou(truths: np.ndarray, said: np.ndarray, hits: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ IGNORED_OPACITY = 0.35
 WRONG: tuple[int, int, int] = (230, 30, 60)
 """What wrong pixels are drawn in."""
 
+_PIXELS_AT_ONCE = 1 << 18
+"""In floats they take 6 MB each time; those of a whole large picture would take gigabytes."""
 _PIXELS_A_LINE = 400
 _PIXELS_A_LETTER = 32
 _LEAST_FONT = 11
@@ -46,8 +48,12 @@ def overlay(
     if image.shape[:2] != classes.shape:
         raise UsageError(f"Expected a mask of the picture's size {image.shape[:2]}. Received {classes.shape}.")
     colors, opacities = _colors(table), _opacities(table, opacity)
-    share = opacities[classes][:, :, None]
-    drawn = np.rint((1 - share) * image + share * colors[classes]).astype(np.uint8)
+    drawn = np.empty_like(image)
+    step = max(1, _PIXELS_AT_ONCE // image.shape[1])
+    for top in range(0, len(image), step):
+        rows = slice(top, top + step)
+        share = opacities[classes[rows]][:, :, None]
+        drawn[rows] = np.rint((1 - share) * image[rows] + share * colors[classes[rows]])
     if outlines:
         edges = outline(classes) & (opacities[classes] > 0)
         drawn[edges] = colors[classes[edges]]

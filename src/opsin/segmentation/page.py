@@ -95,6 +95,13 @@ def _warnings(metrics: SegmentationMetrics) -> str:
             f"{percent(metrics.unanswered / metrics.pixels)} of the pixels have no answer, since the recipe cuts them "
             "off; they count as wrong."
         )
+    unseen = [one for one in metrics.per_class if one.pixels and one.boundary_f1 is None]
+    if unseen and metrics.boundary_hidden:
+        said.append(
+            f"Boundaries are not judged of: {', '.join(short(one.name) for one in unseen)}. "
+            f"{percent(metrics.boundary_hidden)} of the pixels at which classes end lie along ignored ones, where "
+            "nobody says what comes next."
+        )
     items = "".join(f"<li><b>Mind:</b> {one}</li>" for one in said)
     return f'<ul class="mind">{items}</ul>\n' if items else ""
 

@@ -150,21 +150,21 @@ def _cut_in(polygon: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 def _rings(pixels: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """Return closed outlines: the number of a pixel inside beside each, and its corners, int64 (m, 2), x and y."""
-    edges = _edges(pixels)
     # Corners of pixels, one more than pixels each way, and four directions.
-    shape = edges.shape[1:]
-    directions, rows, columns = np.nonzero(edges)
-    number = np.full(edges.shape, -1, dtype=np.int64)
-    number[directions, rows, columns] = np.arange(len(rows))
-    ends = np.stack([rows, columns], axis=1) + _STEPS[directions]
+    shape = 4, pixels.shape[0] + 1, pixels.shape[1] + 1
+    places = np.flatnonzero(_edges(pixels))
+    directions, rows, columns = np.unravel_index(places, shape)
+    down, across = _STEPS[directions].T
     following = np.full(len(rows), -1, dtype=np.int64)
     # The right turn first: it stays at the pixel, so that pixels that touch by a corner stay apart.
     for turn in (1, 0, 3):
-        candidate = number[(directions + turn) % 4, ends[:, 0], ends[:, 1]]
-        following = np.where(following < 0, candidate, following)
+        wanted = np.ravel_multi_index(((directions + turn) % 4, rows + down, columns + across), shape)
+        # Looked up among the edges there are: a table of all places would take 32 bytes a pixel.
+        number = np.minimum(np.searchsorted(places, wanted), len(places) - 1)
+        following = np.where((following < 0) & (places[number] == wanted), number, following)
     is_corner = np.empty(len(rows), dtype=bool)
     is_corner[following] = directions[following] != directions
-    inside = _beside(directions, rows, columns, shape[1] - 1)
+    inside = _beside(directions, rows, columns, pixels.shape[1])
     return _walked(following.tolist(), is_corner.tolist(), np.stack([columns, rows], axis=1), inside)
 
 

@@ -30,13 +30,11 @@ class PairQuickLook:
         return np.arange(len(self.dataset)) if self.report is None else self.report.together
 
     def lines(self, data: Path) -> Iterator[str]:
-        """Yield how the classes were told, and at most five lines on what was found.
+        """Yield at most five lines on what was found.
 
         Args:
             data: what the user called the data.
         """
-        if self.dataset.note:
-            yield self.dataset.note
         if self.report is None:
             yield (
                 f"More than {MOST_UNSEEN:,} pictures were not looked at, for copies in two parts and the like. "

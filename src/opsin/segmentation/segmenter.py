@@ -11,11 +11,12 @@ import numpy as np
 from opsin.catalog import choose
 from opsin.errors import ModelError, UsageError
 from opsin.images.color import convert_color
-from opsin.images.decode import Source, decode_image, picture_size
+from opsin.images.decode import Source, decode_image, picture_orientation, picture_size
 from opsin.model_folder import SEGMENTATION, ModelCard, find_model_folder
 from opsin.runtimes import IN_THE_MODEL
 from opsin.segmentation.classes import IGNORED, ClassTable
 from opsin.segmentation.masks import encode_mask
+from opsin.segmentation.orientation import as_stored
 from opsin.segmentation.road import SegmentationRecipe
 from opsin.segmentation.running import open_network
 from opsin.segmentation.tiles import Tiling, segment_in_tiles, tile_bands
@@ -37,12 +38,19 @@ class SegmentedPicture:
             recipe cuts it off.
         classes: their names and colours.
         probabilities: float32 (H, W, k), 0 to 1; None unless they were asked for.
+        orientation: EXIF's, 1 to 8, of the picture's file; 1 is upright already.
     """
 
     path: str | None
     mask: np.ndarray
     classes: ClassTable
     probabilities: np.ndarray | None = None
+    orientation: int = 1
+
+    @property
+    def stored_mask(self) -> np.ndarray:
+        """uint8, the mask as the picture's file has its pixels: for programs that do not mind EXIF."""
+        return as_stored(self.mask, self.orientation)
 
     @cached_property
     def pixels(self) -> dict[str, int]:
@@ -147,24 +155,26 @@ class Segmenter:
             PictureError: it cannot be read.
         """
         path = os.fspath(source) if isinstance(source, str | os.PathLike) else None
-        if tiles:
-            return self._in_tiles(path, source, probabilities)
+        mask, back = (self._in_tiles if tiles else self._whole)(source, probabilities)
+        return SegmentedPicture(path, mask, self.classes, back, picture_orientation(source))
+
+    def _whole(self, source: Source, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
         height, width = picture_size(source)
         (found,) = self.run(self.recipe.preprocess.read(source)[None])
         if not probabilities:
-            return SegmentedPicture(path, self.recipe.classes_back(found, height, width), self.classes)
+            return self.recipe.classes_back(found, height, width), None
         back = self.recipe.back(found, height, width)
         mask = back.argmax(axis=2).astype(np.uint8)
         mask[~back.any(axis=2)] = IGNORED
-        return SegmentedPicture(path, mask, self.classes, back)
+        return mask, back
 
-    def _in_tiles(self, path: str | None, source: Source, probabilities: bool) -> SegmentedPicture:
+    def _in_tiles(self, source: Source, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
         image = convert_color(decode_image(source, background=self.recipe.background), self.recipe.color)
         tiling = Tiling(*self.recipe.size, batch=BATCH)
         if not probabilities:
-            return SegmentedPicture(path, segment_in_tiles(image, self.run, tiling), self.classes)
+            return segment_in_tiles(image, self.run, tiling), None
         found = np.concatenate([band.probabilities for band in tile_bands(image, self.run, tiling)])
-        return SegmentedPicture(path, found.argmax(axis=2).astype(np.uint8), self.classes, found)
+        return found.argmax(axis=2).astype(np.uint8), found
 
 
 def recipe_and_classes(card: ModelCard) -> tuple[SegmentationRecipe, ClassTable]:

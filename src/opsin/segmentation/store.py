@@ -50,6 +50,7 @@ def decode_pairs(
     *,
     cache: Cache | None = None,
     progress: Progress | None = None,
+    mask_progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> list[StoredPairs]:
     """Decode all pictures and masks of some parts of one data set, each once, or find them decoded.
@@ -58,7 +59,8 @@ def decode_pairs(
         datasets: parts that share a listing.
         recipe: every row is exactly `recipe.read(picture, mask, classes)`.
         cache: where to keep the arrays.
-        progress: is called with the number of pictures done and the number of all, while decoding; then of masks.
+        progress: is called with the number of pictures done and the number of all, while decoding.
+        mask_progress: the same for masks, which come after them.
         say: is called with a line of text when something is decided that the user should know.
 
     Returns:
@@ -76,7 +78,7 @@ def decode_pairs(
         members = [(d, one) for d, one in zip(datasets, pictures, strict=True) if d.listing is listing]
         every = np.unique(np.concatenate([d.rows for d, _ in members]))
         union = SegmentationDataset(listing, members[0][0].classes, every)
-        masks, errors = obtain(_decoding(union, recipe), cache, progress, say)
+        masks, errors = obtain(_decoding(union, recipe), cache, mask_progress, say)
         for dataset, images in members:
             stored[id(dataset)] = _view(dataset, union, images, masks, errors)
     return [stored[id(dataset)] for dataset in datasets]

@@ -154,14 +154,15 @@ def _prepare(
     plan: SegmentPlan, parts: Mapping[str, SegmentationDataset], run: RunFolder
 ) -> tuple[SegmentPlan, Any, dict[str, StoredPairs]]:
     """Build the network that a plan names, and decode pictures and masks meanwhile."""
-    config, events = plan.config, DecodingEvents(run)
+    config, events, masks = plan.config, DecodingEvents(run), DecodingEvents(run, "masks")
     cache = Cache(limit_bytes=int(config.cache_limit_gb * 2**30), enabled=config.cache)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="opsin-decode") as pool:
-        job = pool.submit(decode_pairs, list(parts.values()), plan.recipe, cache=cache, progress=events, say=run.say)
+        told = {"progress": events, "mask_progress": masks, "say": run.say}
+        job = pool.submit(decode_pairs, list(parts.values()), plan.recipe, cache=cache, **told)
         try:
             network, plan = _built(plan, parts[TRAIN].classes.k, run)
         except BaseException:
-            events.stopped = True
+            events.stopped = masks.stopped = True
             raise
         stored = dict(zip(parts, job.result(), strict=True))
     account_for(stored, _pictures(parts), run)

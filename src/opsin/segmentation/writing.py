@@ -5,16 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
-from opsin.atomic import saying_why, write_bytes
+from opsin.atomic import saying_why
+from opsin.catalog import choose
 from opsin.errors import PictureError, UsageError
 from opsin.images.decode import decode_image
 from opsin.images.drawing import save_image
 from opsin.segmentation.areas import write_areas
 from opsin.segmentation.classes import IGNORED, ClassTable
-from opsin.segmentation.masks import read_mask
+from opsin.segmentation.masks import read_mask, write_mask
 from opsin.segmentation.overlay import overlay, with_legend
 from opsin.segmentation.polygons import write_coco_areas
 from opsin.segmentation.segmenter import Segmenter
+
+UPRIGHT, AS_IN_FILE = "upright", "file"
+ORIENTATIONS = (UPRIGHT, AS_IN_FILE)
+"""How masks lie that are written: as their pictures are seen, or as their files have the pixels."""
 
 MASKS, OVERLAYS, AREAS, POLYGONS = "masks", "overlays", "areas.csv", "polygons.json"
 
@@ -26,13 +31,23 @@ class MaskWriter:
         folder: where to; it must be new or empty.
         segmenter: what says it.
         tiles: whether pictures are seen at their own scale, in tiles.
-        overlays: whether masks are drawn over their pictures, too.
+        overlays: whether masks are drawn over their pictures, too; those are to be looked at, and upright.
+        orientation: one of `ORIENTATIONS`, for masks and polygons.
 
     Raises:
-        UsageError: something is in the folder already.
+        UsageError: something is in the folder already, or there is no such orientation.
     """
 
-    def __init__(self, folder: Path, segmenter: Segmenter, *, tiles: bool = False, overlays: bool = True):
+    def __init__(
+        self,
+        folder: Path,
+        segmenter: Segmenter,
+        *,
+        tiles: bool = False,
+        overlays: bool = True,
+        orientation: str = UPRIGHT,
+    ):
+        self.orientation = choose("orientation", orientation, ORIENTATIONS)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(
                 f"Expected a new or an empty folder; {str(folder)!r} holds something, and nothing in it will be "
@@ -65,7 +80,8 @@ class MaskWriter:
             return
         name = self._name_for(path)
         file = self.folder / MASKS / name
-        write_bytes(file, found.png())
+        mask = found.mask if self.orientation == UPRIGHT else found.stored_mask
+        write_mask(file, mask, found.classes)
         if self.overlays:
             drawn = overlay(decode_image(path), found.mask, found.classes)
             save_image(with_legend(drawn, found.classes), self.folder / OVERLAYS / name)

@@ -77,10 +77,16 @@ class _Stopped(Exception):  # noqa: N818 - no error, the way out of decoding for
 
 
 class DecodingEvents:
-    """Emits `decoding` a few times a second, and ends it once nobody waits for it."""
+    """Emits `decoding` a few times a second, and ends it once nobody waits for it.
 
-    def __init__(self, run: RunFolder):
+    Args:
+        run: whose events they are.
+        what: is decoded, in the plural.
+    """
+
+    def __init__(self, run: RunFolder, what: str = "pictures"):
         self.run = run
+        self.what = what
         self.last = 0.0
         self.stopped = False
 
@@ -91,4 +97,4 @@ class DecodingEvents:
         now = time.monotonic()
         if now - self.last > SECONDS_BETWEEN_EVENTS or done == total:
             self.last = now
-            self.run.emit("decoding", done=done, total=total)
+            self.run.emit("decoding", what=self.what, done=done, total=total)

@@ -57,10 +57,10 @@ class TerminalProgress:
         self.print(event["text"], "yellow")
 
     def _on_decoding(self, event: dict[str, Any]) -> None:
-        self._advance("decoding pictures", event["done"], event["total"], "")
+        self._advance(f"decoding {event['what']}", event["done"], event["total"], "")
         if event["done"] == event["total"]:
             self._close()
-            self.print(f"Decoded {event['total']:,} pictures.")
+            self.print(f"Decoded {event['total']:,} {event['what']}.")
 
     def _on_features(self, event: dict[str, Any]) -> None:
         self._advance(event["what"], event["done"], event["total"], f"{event['pictures_per_second']:,.0f} pictures/s")
