@@ -53,7 +53,7 @@ class References:
         """Return how far pictures are from the known ones: float64 (N,), from 0 to 2.
 
         That is the Euclidean distance to the k-th nearest one, all features brought to length 1 (Sun et al. 2022,
-        arXiv 2204.06507, section 4).
+        "Out-of-distribution detection with deep nearest neighbors", arXiv 2204.06507).
 
         Args:
             features: float (N, d).

@@ -71,7 +71,7 @@ class Margins:
     def matthews(self) -> np.ndarray:
         """Matthews' correlation coefficient (...) of k classes, from -1 to 1; 0 where only one class occurs.
 
-        Gorodkin 2004, "Comparing two K-category assignments by a K-category correlation coefficient", eq. 8.
+        Gorodkin 2004, "Comparing two K-category assignments by a K-category correlation coefficient": its R_K.
         """
         n, right, by_chance = self._products()
         spread = (n * n - (self.truths**2).sum(axis=-1)) * (n * n - (self.said**2).sum(axis=-1))
@@ -171,7 +171,7 @@ def _portions(total: int, most: int) -> list[int]:
 def estimate_mean(values: np.ndarray, *, seed: int = 0) -> Estimate:
     """Return the mean of a loss with its 95 % bootstrap-t interval, which suits losses with a long tail.
 
-    Efron and Tibshirani 1993, "An introduction to the bootstrap", section 12.5.
+    Efron and Tibshirani 1993, "An introduction to the bootstrap", the chapter on bootstrap-t intervals.
 
     Args:
         values: float (n,), one a picture.
