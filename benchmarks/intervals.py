@@ -59,7 +59,7 @@ def _note(held: dict[str, list[float]], setting: tuple, found: dict[str, float])
 
 
 def table_of(k: int, accuracy: float, shares: tuple[int, ...]) -> np.ndarray:
-    """Return the expected share, (k, k), of each cell of a confusion matrix whose classes are told more or less well."""
+    """Return the expected share, (k, k), of each cell of a confusion matrix."""
     rates = np.clip(accuracy + np.linspace(-0.3, 0.3, k) * (1 - accuracy), 0.05, 0.995)
     rows = np.where(np.eye(k, dtype=bool), rates[:, None], (1 - rates[:, None]) / (k - 1))
     return rows * (np.asarray(shares) / np.sum(shares))[:, None]
