@@ -125,6 +125,7 @@ def test_an_export_with_features_refuses_the_same_pictures_as_the_run(digits_run
     assert verify(exported.folder).passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["litert", "onnx", "openvino"])
 def test_an_export_in_8_bits_with_features_refuses_the_same_pictures_but_for_a_few(digits_run, tmp_path, format):
     run, others, test = digits_run
