@@ -87,9 +87,7 @@ def main() -> None:
     result.figures += rates("random points", np.array(by_chance), centred)
     for method, layer in [*((method, None) for method in options.methods), *LAYERS]:
         started = time.perf_counter()
-        # Evenly spread: the files are in the order of the breeds.
-        chosen = np.linspace(0, len(files) - 1, min(options.slow, len(files))).astype(int)
-        chosen = chosen if method in SLOW else np.arange(len(files))
+        chosen = sample(centred, options.slow) if method in SLOW else np.arange(len(files))
         hits = points(network, [seen[i] for i in chosen], [masks[i] for i in chosen], method, layer)
         goals = (CENTRE_GOAL, OFF_CENTRE_GOAL) if (method, layer) == ("grad_cam", None) else (None, None)
         name = f"{method} at {layer}" if layer else method
@@ -97,6 +95,17 @@ def main() -> None:
         result.figures += rates(f"{name}, middle of the hot area", hits[:, 1], centred[chosen])
         print(name, f"{hits.mean(axis=0)} of {len(hits)} in {time.perf_counter() - started:.0f} s", flush=True)
     result.publish(options.results)
+
+
+def sample(centred: np.ndarray, count: int) -> np.ndarray:
+    """Return the indices of `count` pictures, spread evenly over the breeds and over where the animal is.
+
+    Args:
+        centred: bool (N,), whether the picture's centre is on the animal, in the order of the breeds.
+        count: how many; all, if there are no more.
+    """
+    ordered = np.argsort(centred, kind="stable")
+    return ordered[np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)]
 
 
 def read_mask(path: Path) -> np.ndarray:

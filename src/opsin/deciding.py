@@ -53,7 +53,7 @@ class References:
         """Return how far pictures are from the known ones: float64 (N,), from 0 to 2.
 
         That is the Euclidean distance to the k-th nearest one, all features brought to length 1 (Sun et al. 2022,
-        arXiv 2204.06507, section 4).
+        "Out-of-distribution detection with deep nearest neighbors", arXiv 2204.06507).
 
         Args:
             features: float (N, d).
@@ -170,14 +170,22 @@ def _from_card(card: ModelCard, folder: Path, keep: float | None) -> Decision:
         row = _row(fitted["keep"], KEEP if keep is None else keep)
         if KNOWN not in card.files:
             return Decision(np.full(count, float(row["confidence_alone"])))
-        features = np.load(io.BytesIO(read_proved(folder, KNOWN, card)), allow_pickle=False)
-        references = References(features, int(fitted["neighbour"]))
+        references = References(read_known_features(card, folder), int(fitted["neighbour"]))
         return Decision(np.full(count, float(row["confidence"])), float(row["distance"]), references)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
             f"Expected thresholds for {UNKNOWN!r} in {CARD} of {str(folder)!r}; they cannot be read: {error!r}. Copy "
             "the model folder again from where it was trained."
         ) from error
+
+
+def read_known_features(card: ModelCard, folder: Path) -> np.ndarray:
+    """Return the features of the training pictures that others are compared with, float16 (m, d), of length 1.
+
+    Raises:
+        ModelError: their file is missing or altered.
+    """
+    return np.load(io.BytesIO(read_proved(folder, KNOWN, card)), allow_pickle=False)
 
 
 def _row(rows: Mapping[str, Any], keep: float) -> Mapping[str, float]:

@@ -84,3 +84,14 @@ def test_a_report_s_pictures_are_read_and_laid_out_without_those_that_are_gone(t
 def test_an_export_which_gives_no_features_leaves_the_report_as_it_is(tmp_path):
     report = report_of(tmp_path, 4)
     assert map_pictures(report, Bright(width=0)) is report
+
+
+def test_umap_keeps_pictures_of_a_kind_together_and_lays_out_as_few_as_three():
+    pytest.importorskip("umap")
+    kinds = np.repeat(np.eye(3, 8), 12, axis=0)
+    features = kinds + np.random.default_rng(0).normal(0, 0.05, kinds.shape)
+    points = lay_out(features, method="umap").points
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2) + np.diag(np.full(36, np.inf))
+    assert (apart.argmin(axis=1) // 12 == np.arange(36) // 12).all()
+    np.testing.assert_array_equal(lay_out(features, method="umap").points, points)
+    assert np.isfinite(lay_out(features[:3], method="umap").points).all()

@@ -15,14 +15,14 @@ def confusion(k, accuracy, share):
 
 @pytest.mark.parametrize(
     ("k", "n", "accuracy", "share"),
-    [(2, 60, 0.9, [1, 1]), (2, 400, 0.8, [1, 3]), (5, 250, 0.85, [1, 1, 1, 1, 1]), (10, 800, 0.7, range(1, 11))],
+    [(2, 60, 0.9, [1, 1]), (2, 400, 0.8, [1, 3]), (5, 250, 0.85, [1, 1, 1, 1, 1]), (6, 480, 0.7, range(1, 7))],
 )
 def test_intervals_hold_the_truth_in_95_of_100_cases(k, n, accuracy, share):
     expected = confusion(k, accuracy, share)
     truth = Margins.of(expected * 1e9)
     random = np.random.default_rng(0)
     held = {"macro f1": [], "balanced accuracy": [], "f1": [], "recall": []}
-    for _ in range(400):
+    for _ in range(1000):
         drawn = random.multinomial(n, expected.ravel()).reshape(k, k)
         margins, others = Margins.of(drawn), resample(drawn, seed=int(random.integers(1e9)))
         for name, score in (("macro f1", "f1"), ("balanced accuracy", "recall")):
@@ -35,14 +35,14 @@ def test_intervals_hold_the_truth_in_95_of_100_cases(k, n, accuracy, share):
         found = estimate(hits, truths)
         held["recall"].append(found.low <= truth.recall[-1] <= found.high)
     shares = {name: float(np.mean(hits)) for name, hits in held.items()}
-    # 400 cases tell 95 % apart from 92 and from 98.
-    assert all(0.92 <= one <= 0.985 for one in shares.values()), shares
+    # As far as 1000 cases can tell; `python -m benchmarks.intervals` draws more, in more settings.
+    assert all(0.93 <= one <= 0.97 for one in shares.values()), shares
 
 
 def test_the_interval_of_a_loss_holds_the_truth_in_95_of_100_cases():
     random = np.random.default_rng(1)
-    found = [estimate_mean(random.exponential(0.4, 100), seed=i) for i in range(400)]
-    assert 0.92 <= np.mean([one.low <= 0.4 <= one.high for one in found]) <= 0.975
+    found = [estimate_mean(random.exponential(0.4, 100), seed=i) for i in range(1000)]
+    assert 0.93 <= np.mean([one.low <= 0.4 <= one.high for one in found]) <= 0.97
 
 
 def test_the_interval_of_a_loss_has_nothing_beyond_what_was_seen():
@@ -60,6 +60,15 @@ def test_all_right_is_not_certain():
     found = estimate_score(float(margins.macro(margins.f1)), others.macro(others.f1), 40)
     assert (found.value, found.high) == (1.0, 1.0)
     assert 0.8 < found.low < 0.97
+
+
+def test_a_score_that_is_a_plain_share_has_the_interval_of_one():
+    matrix = np.array([[18, 2, 0], [3, 25, 2], [0, 1, 29]])
+    margins, others = Margins.of(matrix), resample(matrix)
+    found = estimate_score(float(margins.weighted(margins.recall)), others.weighted(others.recall), 80)
+    plain = estimate(72, 80)
+    # But for the chance of the resamples.
+    assert (found.low, found.value, found.high) == pytest.approx((plain.low, plain.value, plain.high), abs=3e-3)
 
 
 def test_one_picture_has_an_interval():

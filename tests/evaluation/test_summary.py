@@ -17,8 +17,8 @@ def test_the_summary_of_four_pictures_is_this_text():
         == """\
 4 pictures, 2 classes (split: test)
   accuracy           75.0 % (95 % interval 30.1 to 95.4 %)
-  balanced accuracy  75.0 % (18.0 to 97.6 %)
-  macro F1           0.733 (0.168 to 0.974)
+  balanced accuracy  75.0 % (28.9 to 95.7 %)
+  macro F1           0.733 (0.272 to 0.953)
   log-loss           9.011 (0.000 to 36.044)
   calibration error  25.0 % (more than chance gives: up to 0.0 %)
 

@@ -63,7 +63,9 @@ def evaluate(
         show_default=False,
     ),
     html: Path | None = typer.Option(
-        None, help="Also write the report as a page, with heat maps where TensorFlow is installed."
+        None,
+        help="Also write the report as a page, with nearest training pictures of a run folder, and with heat maps "
+        "where TensorFlow is installed.",
     ),
     layout: str = typer.Option(
         "pca", "--map", help="How the page lays the pictures out by similarity: pca; umap needs opsin\\[map]."

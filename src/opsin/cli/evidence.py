@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsin.catalog import choose
-from opsin.errors import MissingPackageError, ModelError, UsageError
+from opsin.errors import DataError, MissingPackageError, ModelError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +57,8 @@ def add_evidence(
 ) -> "Report":
     """Return the report with all that is asked for, with slices, and with advice; bars show what takes long.
 
-    Heat maps, and the pictures laid out by the method `pictured`, are for a page; None: there is none.
+    Heat maps, nearest training pictures and the pictures laid out by the method `pictured` are for a page; None: there
+    is none.
     """
     from opsin.cli.bars import progress_bar
     from opsin.evaluation.evidence import WantedPrecision
@@ -88,13 +89,14 @@ def add_evidence(
 
 
 def _explained(report: "Report", classifier: "Classifier") -> "Report":
-    from opsin.evaluation.why import explain_worst
+    from opsin.evaluation.why import compare_worst, explain_worst
 
-    try:
-        return explain_worst(report, classifier)
-    except (MissingPackageError, ModelError, UsageError) as error:
-        print(f"The page has no heat maps: {error}", file=sys.stderr)
-        return report
+    for look, shown in ((compare_worst, "nearest training pictures"), (explain_worst, "heat maps")):
+        try:
+            report = look(report, classifier)
+        except (DataError, MissingPackageError, ModelError, UsageError) as error:
+            print(f"The page has no {shown}: {error}", file=sys.stderr)
+    return report
 
 
 def _precision(text: str, class_names: Sequence[str]) -> tuple[int, float]:

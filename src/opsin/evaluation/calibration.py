@@ -134,7 +134,7 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
     given = probabilities[np.arange(len(labels)), labels]
     return Reliability(
         ece=float(expected_error(confidence, right)),
-        # Brier 1950, "Verification of forecasts expressed in terms of probability", eq. 2.
+        # Brier 1950, "Verification of forecasts expressed in terms of probability": its score P.
         brier=estimate_mean(((probabilities - truth) ** 2).sum(axis=1)),
         log_loss=float(-np.log(np.maximum(given, np.finfo(np.float64).eps)).mean()),
         bins=_bins(confidence, right),
@@ -142,7 +142,7 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
 
 
 def expected_error(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the expected calibration error, Guo et al. 2017, eq. 3.
+    """Return the expected calibration error, Guo et al. 2017, "ECE".
 
     Args:
         confidence: float (n,), the probability of each answer.

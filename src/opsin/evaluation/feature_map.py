@@ -94,5 +94,8 @@ def _project(vectors: np.ndarray, method: str, seed: int) -> np.ndarray:
     else:
         umap = require("umap", "a map by UMAP")
         neighbours = min(15, len(vectors) - 1)
-        points = umap.UMAP(metric="cosine", n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(vectors)
+        # Its usual start takes more eigenvectors than three pictures have.
+        start = "random" if len(vectors) == _FEW else "spectral"
+        settings = {"metric": "cosine", "n_neighbors": neighbours, "init": start, "random_state": seed, "n_jobs": 1}
+        points = umap.UMAP(**settings).fit_transform(vectors)
     return np.asarray(points, dtype=np.float32)

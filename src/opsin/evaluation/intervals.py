@@ -47,7 +47,7 @@ def estimate_f1(hits: int, truths: int, said: int) -> Estimate:
     return Estimate(2 * hits / max(truths + said, 1), 2 * low / (1 + low), 2 * high / (1 + high), either)
 
 
-def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Return the range of true fractions that agree with what was counted.
 
     The score interval of Wilson (1927, "Probable inference, the law of succession, and statistical
@@ -55,7 +55,7 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
 
     Args:
         successes: how many of the pictures count, 0 to `n`.
-        n: how many pictures there are; with none, nothing is known and the interval is 0 to 1.
+        n: how many pictures there are, or that the knowledge is worth; with none, the interval is 0 to 1.
         confidence: the share of such intervals that hold the true fraction, between 0 and 1.
 
     Returns:

@@ -55,7 +55,8 @@ class Metrics:
     """The numbers of a report. Intervals hold the true value in 95 % of cases.
 
     Shares of pictures (accuracy, top-k, a class's precision, recall and F1) have Wilson intervals; averages over
-    classes have those of pictures that were drawn again, and log-loss a bootstrap-t interval (`margins.py`).
+    classes have Wilson's for the spread of pictures that were drawn again, and log-loss a bootstrap-t interval
+    (`margins.py`).
 
     Attributes:
         n: how many pictures were judged.

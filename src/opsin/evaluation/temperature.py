@@ -12,7 +12,7 @@ NEAR = 1e-9
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the temperature whose probabilities have the least log-loss (Guo et al. 2017, arXiv 1706.04599, eq. 9).
+    """Return the temperature whose probabilities have the least log-loss (Guo et al. 2017, arXiv 1706.04599).
 
     With few pictures it stays near 1, and where all are right it does not go to 0, as the least loss alone would:
     beside the pictures' loss stands `b - 1 - log b` with b = 1 / temperature, which is least at 1 and weighs as much as

@@ -1,5 +1,6 @@
 """Why pictures were judged as they were: where the network looked, and which training pictures it takes them for."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opsin.classifier import Classifier
-from opsin.deciding import unit
+from opsin.data.account import read_account
+from opsin.data.splits import TRAIN
+from opsin.deciding import read_known_features, unit
 from opsin.errors import PictureError
 from opsin.evaluation.evidence import Explained, Neighbour
 from opsin.evaluation.mistakes import mistaken_rows
+from opsin.evaluation.novelty import choose_references
 from opsin.evaluation.report import Report
 from opsin.images.decode import decode_image
 from opsin.images.preprocess import Preprocess
 from opsin.images.reading import read_images
+from opsin.names import ENVIRONMENT, FILES, KNOWN
 
 if TYPE_CHECKING:
     from opsin.explanation.network import ImageNetwork
@@ -57,7 +62,7 @@ def look_into(
     features: np.ndarray | None = None,
     known: Known | None = None,
 ) -> Report:
-    """Return the report with what is known of why some pictures were judged as they were.
+    """Return the report with what is known of why some pictures were judged as they were, beside what it has of that.
 
     Args:
         report: the report.
@@ -66,14 +71,15 @@ def look_into(
         features: float (m, d), what the network sees in these pictures.
         known: what it learned from.
     """
-    similar = [()] * len(rows)
-    if features is not None and known is not None:
-        similar = nearest(features, known)
-    explained = {
-        report.paths[row]: Explained(*(heat or {}).get(row, (None, 0.0)), neighbours)
-        for row, neighbours in zip(rows.tolist(), similar, strict=True)
-    }
-    return report.with_evidence(explained={**report.evidence.explained, **explained})
+    explained = dict(report.evidence.explained)
+    similar = [()] * len(rows) if features is None or known is None else nearest(features, known, NEIGHBOURS + 1)
+    for row, neighbours in zip(rows.tolist(), similar, strict=True):
+        path = report.paths[row]
+        before = explained.get(path, Explained())
+        # Of a training picture that is judged, the nearest one is itself.
+        others = tuple(one for one in neighbours if one.path != path)[:NEIGHBOURS]
+        explained[path] = Explained(*(heat or {}).get(row, (before.heat, before.peak)), others or before.neighbours)
+    return report.with_evidence(explained=explained)
 
 
 def nearest(features: np.ndarray, known: Known, limit: int = NEIGHBOURS) -> list[tuple[Neighbour, ...]]:
@@ -128,18 +134,82 @@ def explain_worst(report: Report, classifier: Classifier) -> Report:
         ModelError: the classifier is an export, which has no gradients, or its network cannot be explained.
         UsageError: its network has several inputs, say.
     """
-    rows = worst_rows(report)
+    rows, images = _read_worst(report, classifier)
     if not len(rows):
         return report
     from opsin.explanation.opening import open_network
 
-    network = open_network(classifier)
+    return look_into(report, rows, heat=heat_of(report, rows, images, open_network(classifier)))
+
+
+def compare_worst(report: Report, classifier: Classifier) -> Report:
+    """Return the report with the training pictures that its worst mistakes are most like, if the run remembers them.
+
+    Loads no TensorFlow.
+
+    Raises:
+        ModelError: the features of the training pictures are missing or altered.
+        DataError: the run's account of its files is damaged.
+    """
+    known = read_known(classifier, report.root)
+    if known is None:
+        return report
+    rows, images = _read_worst(report, classifier)
+    if not len(rows):
+        return report
+    return look_into(report, rows, features=classifier.run(images).features, known=known)
+
+
+def read_known(classifier: Classifier, root: Path | None) -> Known | None:
+    """Return the training pictures whose features lie in the model folder, named by the account of the run around it.
+
+    Args:
+        classifier: of a run folder; a model folder that was copied elsewhere knows no pictures.
+        root: the report's; training pictures that are not under it have whole paths.
+
+    Returns:
+        None if nothing is known of them, or they are gone.
+
+    Raises:
+        ModelError: their features are missing or altered.
+        DataError: the account is damaged.
+    """
+    run, card = classifier.folder.resolve().parent, classifier.card
+    if KNOWN not in card.files or not (run / FILES).is_file():
+        return None
+    features = read_known_features(card, classifier.folder)
+    used = [row for row in read_account(run / FILES) if row["split"] == TRAIN and row["status"] == "used"]
+    if not {row["label"] for row in used} <= set(card.class_names):
+        return None
+    chosen = choose_references([card.class_names.index(row["label"]) for row in used], features.shape[1])
+    names = _found([used[row]["path"] for row in chosen], [root, _data_of(run)])
+    if names is None or len(names) != len(features):
+        return None
+    return Known(features, names, [used[row]["label"] for row in chosen])
+
+
+def _found(names: list[str], roots: Sequence[Path | None]) -> list[str] | None:
+    """Return where files are: as they are called under the first of the roots, whole paths under another."""
+    for number, root in enumerate(roots):
+        if root is not None and names and (root / names[0]).is_file():
+            return names if number == 0 else [str((root / name).absolute()) for name in names]
+    return None
+
+
+def _data_of(run: Path) -> Path | None:
+    """Return the folder that a run's pictures were in."""
+    try:
+        return Path(json.loads((run / ENVIRONMENT).read_text("utf-8"))["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _read_worst(report: Report, classifier: Classifier) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the mistakes to look into that can be read, int (m,), and their images, uint8 (m, h, w, c)."""
+    rows = worst_rows(report)
     read = list(read_images([_path(report, row) for row in rows.tolist()], classifier.preprocess))
     there = [number for number, image in enumerate(read) if not isinstance(image, PictureError)]
-    if not there:
-        return report
-    heat = heat_of(report, rows[there], np.stack([read[number] for number in there]), network)
-    return look_into(report, rows, heat=heat)
+    return rows[there], np.stack([read[number] for number in there]) if there else np.empty(0, np.uint8)
 
 
 def _lay(heat: np.ndarray, preprocess: Preprocess, path: Path) -> np.ndarray:

@@ -37,13 +37,13 @@ def grad_cam_plus_plus(
 def layer_cam(network: ImageNetwork, images: np.ndarray, class_indices: np.ndarray, place: Place) -> np.ndarray:
     """Weigh each value by its own positive gradient (Jiang et al. 2021, doi 10.1109/TIP.2021.3089943)."""
     maps, gradients = maps_and_gradients(network, images, class_indices, place)
-    return _evidence(np.maximum(gradients, 0) * maps)  # Equations 6 to 8.
+    return _evidence(np.maximum(gradients, 0) * maps)  # ReLU(Σ_k ReLU(G) · A): the paper's definition of LayerCAM.
 
 
 def hires_cam(network: ImageNetwork, images: np.ndarray, class_indices: np.ndarray, place: Place) -> np.ndarray:
     """Multiply each value by its own gradient (Draelos and Carin 2020, arXiv 2011.08891)."""
     maps, gradients = maps_and_gradients(network, images, class_indices, place)
-    return _evidence(gradients * maps)  # The definition of section 3; the rectifier is for showing.
+    return _evidence(gradients * maps)  # Σ_k G · A: the paper's definition; the rectifier is for showing.
 
 
 def _evidence(weighed: np.ndarray) -> np.ndarray:

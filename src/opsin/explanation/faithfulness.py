@@ -60,7 +60,7 @@ class Faithfulness:
 def measure_faithfulness(
     network: ImageNetwork, image: np.ndarray, class_index: int, evidence: np.ndarray
 ) -> Faithfulness:
-    """Delete and insert pixels in the order of a heat map (Petsiuk et al. 2018, arXiv 1806.07421, section 4.3).
+    """Delete and insert pixels in the order of a heat map (Petsiuk et al. 2018, arXiv 1806.07421, "causal metrics").
 
     Args:
         network: the network.

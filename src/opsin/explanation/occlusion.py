@@ -16,7 +16,7 @@ COVERED = 2
 def occlusion(
     network: ImageNetwork, images: np.ndarray, class_indices: np.ndarray, place: Place | None = None
 ) -> np.ndarray:
-    """Cover the picture with a grey patch, place by place (Zeiler and Fergus 2013, arXiv 1311.2901, section 4.2).
+    """Cover the picture with a grey patch, place by place (Zeiler and Fergus 2013, arXiv 1311.2901).
 
     Needs no gradients: it asks the network nothing but its answer.
     """

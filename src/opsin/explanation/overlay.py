@@ -26,7 +26,7 @@ TITLES = {
     "smooth_grad": "SmoothGrad",
     "occlusion": "occlusion",
 }
-# Of single pixels, the few highest would leave all others in the dark (Smilkov et al. 2017, section 3.1).
+# Of single pixels, the few highest would leave all others in the dark (Smilkov et al. 2017, "capping outlying values").
 CAPPED = {"integrated_gradients": 99.0, "smooth_grad": 99.0}
 
 _INK, _SOFT, _PAPER = (28, 30, 34), (110, 114, 122), (255, 255, 255)

@@ -7,7 +7,8 @@ from opsin.explanation.network import ImageNetwork
 from opsin.explanation.places import Place
 
 BLACK = 0.0
-STEPS = (64, 128, 256, 512)
+STEPS = (50, 150, 450)
+"""How many on the way from black; each number is three times the one before, so that what was computed still counts."""
 COMPLETE = 0.01
 """How far the attributions' sum may be from what it must be, as a fraction of that, before more steps are taken."""
 
@@ -36,7 +37,7 @@ def integrated_gradients(
 def attributions(network: ImageNetwork, image: np.ndarray, class_index: int) -> np.ndarray:
     """Say what each value of a picture adds to the class's score, compared with black: integrated gradients.
 
-    By the paper's proposition 1 (completeness) they add up to the difference of the two scores. Steps are doubled
+    By the paper's proposition 1 (completeness) they add up to the difference of the two scores. Steps are made shorter
     until they do, to 1 %.
 
     Args:
@@ -49,11 +50,13 @@ def attributions(network: ImageNetwork, image: np.ndarray, class_index: int) -> 
     """
     baseline = np.full_like(image, BLACK)
     ends = scores_of(network, np.stack([baseline, image]), np.full(2, class_index)).astype(np.float64)
+    total = np.zeros(image.shape, np.float64)
     for steps in STEPS:
-        total = np.zeros(image.shape, np.float64)
         # The middle of each step instead of its end, as in equation 3: the error falls with the square of the steps.
         places = (np.arange(steps) + 0.5) / steps
-        for start in range(0, steps, _BATCH):
+        # Of three steps, the middle one has the middle of the long step that they were.
+        places = places if steps == STEPS[0] else places[np.arange(steps) % 3 != 1]
+        for start in range(0, len(places), _BATCH):
             shares = places[start : start + _BATCH, None, None, None]
             between = (baseline + shares * (image - baseline)).astype(np.float32)
             total += pixel_gradients(network, between, np.full(len(between), class_index))[0].sum(axis=0)
@@ -69,7 +72,7 @@ def smooth_grad(
     """Average the gradient over noisy copies of the picture (Smilkov et al. 2017, arXiv 1706.03825).
 
     It says where the score is sensitive, for better or worse: a gradient's sign is not that of evidence. Of the
-    channels the largest counts (Simonyan et al. 2013, arXiv 1312.6034, section 3.1).
+    channels the largest counts (Simonyan et al. 2013, arXiv 1312.6034, "class saliency extraction").
     """
     return np.stack([_smoothed(network, image, int(index)) for image, index in zip(images, class_indices, strict=True)])
 
@@ -82,4 +85,4 @@ def _smoothed(network: ImageNetwork, image: np.ndarray, class_index: int) -> np.
         count = min(_BATCH, SAMPLES - start)
         noisy = image + random.normal(0, deviation, (count, *image.shape)).astype(np.float32)
         total += pixel_gradients(network, noisy, np.full(count, class_index))[0].sum(axis=0)
-    return np.abs(total / SAMPLES).max(axis=2).astype(np.float32)  # The equation of section 2.
+    return np.abs(total / SAMPLES).max(axis=2).astype(np.float32)  # The equation of section 2.2.

@@ -38,7 +38,7 @@ class SanityStep:
 def check_sanity(
     network: ImageNetwork, image: np.ndarray, class_index: int, *, method: str, layer: str | None = None
 ) -> list[SanityStep]:
-    """Make the weights random, layer by layer from the top (Adebayo et al. 2018, arXiv 1810.03292, section 3.1).
+    """Make the weights random, layer by layer from the top (Adebayo et al. 2018, arXiv 1810.03292, "cascading").
 
     The paper draws new weights; here each array's own values are shuffled, which keeps their distribution. The network
     has its weights back at the end.

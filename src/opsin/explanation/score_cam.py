@@ -33,7 +33,7 @@ def _of_one(network: ImageNetwork, image: np.ndarray, maps: np.ndarray, class_in
         chosen = used[start : start + 32]
         masks = enlarge(maps[:, :, chosen].transpose(2, 0, 1), *image.shape[:2])
         low_up, high_up = masks.min(axis=(1, 2), keepdims=True), masks.max(axis=(1, 2), keepdims=True)
-        masks = ((masks - low_up) / np.maximum(high_up - low_up, 1e-12))[..., None]  # s(·) of the paper.
+        masks = ((masks - low_up) / np.maximum(high_up - low_up, 1e-12))[..., None]  # Equation 8.
         shown = image[None] * masks + GREY * (1 - masks)
         scores[start : start + 32] = scores_of(network, shown, np.full(len(chosen), class_index))
     # The baseline's score, which algorithm 1 takes off, is the same for all and cancels in the softmax.

@@ -17,7 +17,8 @@ from opsin.classifier import Classifier, engine_of, softmax
 from opsin.data.dataset import ImageDataset
 from opsin.errors import DataError, ModelError, ParityError, UsageError
 from opsin.exporters import FORMATS, IN_INT8, proof_pictures
-from opsin.exporters.litert import ABOUT_ZERO, run_source
+from opsin.exporters.feature_parity import compare_features
+from opsin.exporters.litert import run_source
 from opsin.exporters.parity import FLOAT, INT8, Limits, Parity, compare
 from opsin.exporters.proof_pictures import Pictures
 from opsin.exporters.written import FEATURES, Request, Written, with_probabilities
@@ -25,6 +26,7 @@ from opsin.images.preprocess import Preprocess
 from opsin.model_folder import Artefact, ModelCard, exported_folder, hash_files, read_proved
 from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES, KNOWN, MODEL
 from opsin.runtimes import INT8 as INT8_SUFFIX
+from opsin.runtimes.base import Outputs
 from opsin.runtimes.keras import open_keras
 from opsin.runtimes.saved_model import SavedModelRuntime
 
@@ -32,9 +34,6 @@ PACKAGES = ("opsin", "keras", "tensorflow", "ai-edge-litert", "tf2onnx", "onnx",
 SHOWN_FLIPS = 10
 FILES_TOLERANCE = 0.05
 """How far probabilities may differ where TensorFlow decodes and resizes a picture, and not Opsin."""
-
-FEATURES_TOLERANCE = 1e-3
-"""How far features may differ, as a fraction of the largest of them."""
 
 BATCH = 16
 
@@ -78,7 +77,7 @@ def export(
         format: a name in `opsin.exporters.FORMATS`.
         int8: compute in 8-bit integers; the ranges are taken from pictures of the training data.
         with_features: give the features as a second output, so that the export, too, tells pictures that are none of
-            the classes by their distance from known ones; in float32, and not for `saved_model`.
+            the classes by their distance from known ones; of a `saved_model`, in `serving_default` alone.
         data: labelled pictures of the kind that the network will see; None: those it was trained on, where they were
             then, and only for `int8`.
         say: is called with a line on each step.
@@ -98,11 +97,6 @@ def export(
         raise UsageError(
             f"Expected the model itself; {str(classifier.folder)!r} is an export of one. Give the run folder that it "
             "was exported from."
-        )
-    if with_features and (int8 or format == "saved_model"):
-        raise UsageError(
-            f"Expected --with-features with litert, onnx or openvino in float32; received {format}"
-            f"{' in 8-bit integers' * int8}. Leave it out: --unknown goes by confidence alone then."
         )
     target = place_for(classifier.folder, out, format, int8=int8)
     network = _network(classifier)
@@ -131,7 +125,8 @@ def export(
             raise ParityError(_refusal(card, parity))
         found = parity.to_dict()
         if with_features:
-            found["features"] = _compare_features(opened, source.features, proof.images)
+            answers = _run(opened, proof.images)
+            found["features"] = compare_features(classifier, opened, source, answers, int8=int8)
         if isinstance(opened.runtime, SavedModelRuntime) and opened.runtime.reads_files:
             found["serve_bytes"] = _compare_files(opened)
         card = replace(card, artefact=replace(card.artefact, parity=found))
@@ -274,23 +269,6 @@ def _add_features(classifier: Classifier, card: ModelCard, folder: Path) -> Mode
     return replace(card, artefact=replace(card.artefact, features=FEATURES))
 
 
-def _compare_features(opened: Classifier, expected: np.ndarray, images: np.ndarray) -> dict[str, float]:
-    """Compare features with the network's own.
-
-    Raises:
-        ParityError: they are further apart than rounding accounts for.
-    """
-    parts = [opened.run(images[start : start + BATCH]).features for start in range(0, len(images), BATCH)]
-    scale = max(ABOUT_ZERO, float(np.abs(expected).max()))
-    difference = float(np.abs(np.concatenate(parts) - expected).max()) / scale
-    if not difference <= FEATURES_TOLERANCE:
-        raise ParityError(
-            f"Expected the model's features; one differs by {difference:.2g} of the largest, at most "
-            f"{FEATURES_TOLERANCE} is allowed. The export was removed."
-        )
-    return {"pictures": len(images), "largest_difference": difference, "tolerance": FEATURES_TOLERANCE}
-
-
 def versions() -> dict[str, str]:
     """Return the versions of the packages that write exports."""
     found = {"python": platform.python_version()}
@@ -325,8 +303,12 @@ def _save(card: ModelCard, folder: Path) -> ModelCard:
 
 
 def _answers(classifier: Classifier, images: np.ndarray) -> np.ndarray:
-    parts = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    return np.concatenate([classifier.probabilities(classifier.run(part).logits) for part in parts])
+    return classifier.probabilities(_run(classifier, images).logits)
+
+
+def _run(classifier: Classifier, images: np.ndarray) -> Outputs:
+    outputs = [classifier.run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+    return Outputs(*(np.concatenate([getattr(one, name) for one in outputs]) for name in ("logits", "features")))
 
 
 def _compare_files(opened: Classifier) -> dict[str, float]:

@@ -57,7 +57,7 @@ def convert_to_int8(network: "keras.Model", calibration: np.ndarray) -> bytes:
     """Return a network as a LiteRT file that computes in 8-bit integers throughout, its ends uint8.
 
     Args:
-        network: float32 (N, h, w, c), 0 to 255 → one output.
+        network: float32 (N, h, w, c), 0 to 255 → one or more outputs.
         calibration: uint8 (n, h, w, c), 0 to 255, pictures of the kind that it will see: they tell the range of
             each tensor.
 

@@ -1,6 +1,7 @@
 """Exports as SavedModels: three signatures for TensorFlow Serving, which takes them as they are.
 
-- `serving_default`: `image` float32 (N, h, w, c), 0 to 255, preprocessed → `probabilities` float32 (N, k).
+- `serving_default`: `image` float32 (N, h, w, c), 0 to 255, preprocessed → `probabilities` float32 (N, k); and
+  `features` float32 (N, d) where they are asked for.
 - `serve_bytes`: `image_bytes` string (N), whole picture files → `probabilities`. Decoded and resized in the graph.
 - `classify`: `inputs` string (N), serialized `tf.Example` with the file in `image/encoded` → `classes` string (N, k),
   `scores` float32 (N, k), most probable first.
@@ -14,7 +15,7 @@ from opsin.errors import ModelError
 from opsin.exporters.at_fault import name_layers
 from opsin.exporters.serving_graph import limits_of, reads_files, tensor_from_bytes
 from opsin.exporters.serving_warmup import write_warmup
-from opsin.exporters.written import IMAGE, PROBABILITIES, Request, Written, ends_of
+from opsin.exporters.written import IMAGE, PROBABILITIES, Request, Written, ends_of, outputs_of
 from opsin.runtimes.saved_model_operations import require_harmless
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def write(folder: Path, network: "keras.Model", request: Request) -> Written:
 
     Args:
         folder: where to.
-        network: float32 (N, h, w, c), 0 to 255 → probabilities (N, k).
+        network: float32 (N, h, w, c), 0 to 255 → probabilities (N, k), perhaps features (N, d).
         request: what is to be written.
 
     Raises:
@@ -61,17 +62,19 @@ def write(folder: Path, network: "keras.Model", request: Request) -> Written:
 
 
 def _signatures(tensorflow: Any, network: "keras.Model", request: Request) -> dict[str, tuple[Any, Any]]:
-    shape, strings = (None, *request.preprocess.shape), (None,)
+    shape, strings, names = (None, *request.preprocess.shape), (None,), outputs_of(network)
 
     def serving_default(image: Any) -> dict:
-        return {PROBABILITIES: network(image, training=False)}
+        outputs = network(image, training=False)
+        return dict(zip(names, outputs if len(names) > 1 else [outputs], strict=True))
 
     found = {"serving_default": (serving_default, tensorflow.TensorSpec(shape, tensorflow.float32, name=IMAGE))}
     if not reads_files(request.preprocess):
         return found
 
     def of_files(files: Any) -> Any:
-        return network(tensor_from_bytes(files, request.preprocess), training=False)
+        outputs = network(tensor_from_bytes(files, request.preprocess), training=False)
+        return outputs[0] if len(names) > 1 else outputs
 
     def serve_bytes(image_bytes: Any) -> dict:
         return {PROBABILITIES: of_files(image_bytes)}

@@ -34,12 +34,14 @@ class SavedModelRuntime:
                 f"Expected a SavedModel that TensorFlow can open; {str(folder)!r} is none: {error}"
             ) from error
         self._input, self._output = artefact.input, artefact.output
+        self._outputs = [artefact.output.name, *([artefact.features] if artefact.features else [])]
         self.input_shape = tuple(artefact.input.shape[1:])
 
     def run(self, images: np.ndarray) -> Outputs:
         """Run the network on uint8 or float32 (N, h, w, c), 0 to 255, N ≥ 1."""
         tensor = self._tensorflow.constant(as_input(images, self._input.dtype))
-        return outputs_of(self._signature(**{self._input.name: tensor})[self._output.name].numpy())
+        answers = self._signature(**{self._input.name: tensor})
+        return outputs_of(*(answers[name].numpy() for name in self._outputs))
 
     @property
     def reads_files(self) -> bool:

@@ -67,7 +67,7 @@ def _warnings(warnings: list[str]) -> str:
 def _numbers(metrics: Metrics) -> str:
     words = (0, 4, 5)
     return table(
-        "Other numbers, each with its 95 % interval",
+        "Other numbers; those measured on each picture, with their 95 % intervals",
         ("Number", "Value", "Interval", '<span class="unseen">drawn from 0 to 1</span>', "Method", "What it says"),
         [row(*cells, words=words) for cells in _rows(metrics)],
         words=words,
