@@ -404,6 +404,16 @@ def test_a_group_of_the_csv_in_two_parts_is_a_leak(clean_data, check):
     assert finding.groups[0].note == "the group 3: in test and train"
 
 
+def test_pictures_of_a_named_group_are_on_one_side_of_a_cross_validation(clean_data, check):
+    names = [f"train/cat/{number}.png" for number in range(8)]
+    lines = [f"{name},cat,train,{'burst' if number in (1, 4) else ''}" for number, name in enumerate(names)]
+    (clean_data / "data.csv").write_text("\n".join(["path,label,split,group", *lines]))
+
+    together = check(clean_data / "data.csv", "blank").survey.kept_together
+
+    assert together.tolist() == [0, 1, 2, 3, 1, 5, 6, 7]
+
+
 def test_copies_of_few_pictures_end_no_cross_validation(clean_data, check):
     for path in clean_data.glob("*/cat/*.png"):
         shutil.copy(clean_data / FIRST, path) if path != clean_data / FIRST else None

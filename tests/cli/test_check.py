@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from opsin.classifier import Classifier
 from opsin.errors import ExitCode
 
 
@@ -156,6 +157,22 @@ def test_a_model_tells_sizes_and_doubtful_labels(opsin, tiny_data, tiny_run, tmp
     assert document["summary"]["outcomes"]["label-suspect"] == "found"
     (finding,) = (one for one in document["findings"] if one["code"] == "label-suspect")
     assert finding["paths"][0] == "checks/disc.png"
+
+
+def test_what_a_model_sees_is_remembered_until_a_file_changes(opsin, tiny_data, tiny_run, tmp_path, monkeypatch):
+    data = shutil.copytree(tiny_data, tmp_path / "shapes")
+    seen = []
+    run = Classifier.run_beside
+    monkeypatch.setattr(Classifier, "run_beside", lambda self, images: seen.append(len(images)) or run(self, images))
+
+    first = opsin("check", data, "--model", tiny_run, "--json").out
+    of_first = sum(seen)
+    again = opsin("check", data, "--model", tiny_run, "--json").out
+
+    assert (again, sum(seen)) == (first, of_first)
+    shutil.copyfile(data / "discs/1.png", data / "discs/0.png")
+    opsin("check", data, "--model", tiny_run, "--json")
+    assert sum(seen) == 2 * of_first
 
 
 @pytest.mark.parametrize(

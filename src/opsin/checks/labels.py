@@ -32,12 +32,13 @@ def label_suspect(survey: Survey) -> Finding | None:
         require_installed(["sklearn"], "doubting labels")
     except MissingPackageError as error:
         raise SkippedError(str(error)) from error
-    labels, groups = np.asarray(survey.dataset.labels)[survey.readable], survey.groups[survey.readable]
+    labels, groups = np.asarray(survey.dataset.labels)[survey.readable], survey.kept_together[survey.readable]
     classes = classes_to_learn(labels, groups)
     rows = survey.readable[np.isin(labels, classes)]
     labels = np.searchsorted(classes, np.asarray(survey.dataset.labels)[rows])
     features = scaled(survey.features[rows])
-    probabilities = judge(features, labels, survey.groups[rows])
+    together = survey.kept_together[rows]
+    probabilities = survey.remembered(f"logistic regression {STRENGTH}", judge, features, labels, together)
     suspects, suggested, sure = doubt(probabilities, labels)
     if not len(suspects):
         return None

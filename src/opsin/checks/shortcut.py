@@ -43,11 +43,11 @@ def shortcut(survey: Survey) -> Finding | None:
     # More tell nothing more.
     rows = np.sort(np.random.default_rng(0).permutation(survey.readable)[:MOST_PICTURES])
     labels = np.asarray(survey.dataset.labels)[rows]
-    enough = classes_to_learn(labels, survey.groups[rows])
+    enough = classes_to_learn(labels, survey.kept_together[rows])
     rows = rows[np.isin(labels, enough)]
     all_labels = np.asarray(survey.dataset.labels)[rows]
     labels = np.searchsorted(enough, all_labels)
-    folds = fold_of(labels, survey.groups[rows])
+    folds = fold_of(labels, survey.kept_together[rows])
     chance = 1 / len(enough)
     found = {}
     for name, trait in TRAITS.items():

@@ -189,7 +189,7 @@ def _read_classes(walk: Walk, folder: Path, split: str | None) -> dict[str, list
     parents = frozenset({os.path.realpath(walk.root), os.path.realpath(folder)})
     classes = {}
     for child in folders:
-        paths = [path.relative_to(walk.root).as_posix() for path in walk.pictures(child, parents)]
+        paths = [walk.name_of(path) for path in walk.pictures(child, parents)]
         if not paths:
             walk.skip(child, "a folder without pictures, so not a class")
         classes[child.name] = [Entry(path, child.name, split) for path in paths]

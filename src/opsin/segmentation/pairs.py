@@ -159,7 +159,7 @@ def _read_place(walk: Walk, place: Path, split: str | None, patient: bool) -> It
     images, masks = (_by_name(walk, named[kind], patient) for kind in (IMAGES, MASKS))
     for name in sorted(images, key=natural_order):
         if name in masks:
-            yield Pair(_relative(walk, images[name]), _relative(walk, masks[name]), split)
+            yield Pair(walk.name_of(images[name]), walk.name_of(masks[name]), split)
         else:
             walk.skip(images[name], f"there is no mask {name!r} (with any suffix) in {named[MASKS].name}/", lost=True)
     for name in sorted(set(masks) - set(images), key=natural_order):
@@ -180,10 +180,6 @@ def _by_name(walk: Walk, folder: Path, patient: bool) -> dict[str, Path]:
         if known is not path:
             walk.skip(path, f"another file of its name, {known.name!r}, is used")
     return found
-
-
-def _relative(walk: Walk, path: Path) -> str:
-    return path.relative_to(walk.root).as_posix()
 
 
 def _no_pairs(root: Path, skipped: list[Skipped]) -> str:
