@@ -26,6 +26,8 @@ EXTRAS = {
     "matplotlib": "analysis",
     "pyarrow": "parquet",
     "umap": "map",
+    "ray": "ray",
+    "pandas": "ray",
     "tf2onnx": "onnx",
     "onnx": "onnx",
     "onnxruntime": "onnx",

@@ -1,5 +1,8 @@
 """`opsin predict`: pictures in, class names out."""
 
+import contextlib
+import functools
+import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from opsin.catalog import choose
 from opsin.cli.answers import FORMATS, SUFFIXES, Output, choose_format, seen_elsewhere, writing
 from opsin.cli.sources import Search
 from opsin.errors import ExitCode, PictureError, UsageError
 from opsin.runtimes import ENGINES
+
+LOCAL, RAY = "local", "ray"
 
 if TYPE_CHECKING:
     from opsin.classifier import Classifier
@@ -24,6 +30,7 @@ EXAMPLES = (
     "opsin predict RUN photos/ --unknown --copy-to sorted/",
     "opsin predict RUN photos/ --precision phishing=0.99",
     "opsin predict RUN --watch inbox/ --format jsonl",
+    "opsin predict RUN /shared/photos --engine ray --out answers.parquet --resume",
     "find . -name '*.png' | opsin predict RUN - --format jsonl",
 )
 
@@ -81,6 +88,12 @@ def predict(
     shifts: bool = typer.Option(
         False, "--shifts", help="See each picture moved a little to two corners as well (three times the time)."
     ),
+    engine: str = typer.Option(
+        LOCAL, help=f"Where to compute: {LOCAL}, or {RAY}, a cluster at RAY_ADDRESS or of this machine's cores."
+    ),
+    workers: int | None = typer.Option(
+        None, min=1, help=f"With --engine {RAY}: how many workers (default: the cluster's cores)."
+    ),
 ) -> None:
     """Predict the class of pictures.
 
@@ -92,6 +105,7 @@ def predict(
     from opsin.cli.answers_kept import Kept, read_kept, take_place
 
     _require_sensible(sources, as_json=as_json, copy_to=copy_to, watch=watch, allow_url=allow_url)
+    _require_place(engine, workers, watch)
     format = choose_format(format, as_json, out)
     is_kept = take_place(out, format, resume=resume, overwrite=overwrite)
     rule = {"threshold": _threshold(threshold, unknown), "keep": keep, "precision": _precisions(precision)}
@@ -104,7 +118,10 @@ def predict(
     watched = None if watch is None else _watched(watch, kept.paths if resume else None)
     copies = None if copy_to is None else _copies(copy_to, classifier, search, watch)
     groups = _groups(search, watched)
-    answers = (answer for group in groups for answer in classifier.predict_many(group, batch_size=batch_size))
+    if engine == RAY:
+        answers = _on_cluster(classifier, runtime, rule, groups, batch_size, workers)
+    else:
+        answers = (answer for group in groups for answer in classifier.predict_many(group, batch_size=batch_size))
     total = search.total if watch is None else None
     failed, count = _write(answers, Output(format, out, top, kept.end), copies, total)
     for line in search.left_out():
@@ -124,6 +141,49 @@ def _require_sensible(
         raise UsageError("Expected --format with --watch, which never ends; received --json. Use --format jsonl.")
     if allow_url and copy_to is not None:
         raise UsageError("Expected files for --copy-to; received --allow-url with it. Leave one of them out.")
+
+
+def _require_place(engine: str, workers: int | None, watch: Path | None) -> None:
+    choose("engine", engine, (LOCAL, RAY))
+    if engine != RAY and workers is not None:
+        raise UsageError(f"Expected --engine {RAY} with --workers; received --workers {workers} alone. Add it.")
+    if engine == RAY and watch is not None:
+        raise UsageError(
+            f"Expected pictures that are there for --engine {RAY}, which takes many at a time; received --watch. Leave "
+            "one of them out."
+        )
+
+
+def _on_cluster(
+    classifier: "Classifier",
+    runtime: str | None,
+    rule: dict,
+    groups: Iterable[Iterable],
+    batch_size: int,
+    workers: int | None,
+) -> Iterator["Answer"]:
+    from opsin.cluster import predict_on_cluster
+
+    # What this machine found fastest is said, lest each node choose for itself.
+    runtime = None if classifier.card.artefact else runtime or "litert"
+    views = {"flips": classifier.flips, "shifts": classifier.shifts}
+    open_classifier = functools.partial(_open, classifier.folder.resolve(), runtime, views, rule)
+    sources = itertools.chain.from_iterable(groups)
+    names = classifier.class_names
+    return _apart(predict_on_cluster(open_classifier, sources, names, batch_size=batch_size, workers=workers))
+
+
+def _apart(answers: Iterator["Answer"]) -> Iterator["Answer"]:
+    """Yield answers; what Ray prints meanwhile, of workers that died say, goes to stderr and not among the rows."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield from answers
+
+
+def _open(model: Path, runtime: str | None, views: dict, rule: dict) -> "Classifier":
+    from opsin.classifier import Classifier
+
+    # A worker has about one core for itself.
+    return Classifier.open(model, runtime, threads=1, **views).deciding(**rule)
 
 
 def _threshold(threshold: float | None, unknown: bool) -> float | str | None:
