@@ -28,6 +28,7 @@ EXTRAS = {
     "umap": "map",
     "ray": "ray",
     "pandas": "ray",
+    "cv2": "video",
     "tf2onnx": "onnx",
     "onnx": "onnx",
     "onnxruntime": "onnx",
