@@ -81,6 +81,14 @@ def test_the_map_gives_a_row_for_each_picture_and_an_error_for_one_that_cannot_b
     assert rows["refused"].tolist() == [False] * 3
 
 
+def test_an_address_is_fetched_by_the_worker_under_the_rules_of_addresses(tiny_run):
+    batch = {**batch_of(["http://127.0.0.1:1/cat.png"]), "is_link": np.ones(1, bool)}
+
+    (error,) = Predictor(functools.partial(Classifier.open, tiny_run))(batch)["error"]
+
+    assert "127.0.0.1" in error
+
+
 def test_a_picture_that_worker_after_worker_died_of_is_an_error_and_its_neighbours_are_not(tiny_run, photos):
     begun = {("task", 0): 2, ("picture", 1): TRIES + 1}
 

@@ -14,13 +14,13 @@ from opsin.cli.sources import Search
 from opsin.errors import ExitCode, PictureError, UsageError
 from opsin.runtimes import ENGINES
 
-LOCAL, RAY = "local", "ray"
-
 if TYPE_CHECKING:
     from opsin.classifier import Classifier
     from opsin.cli.answers import Answer
     from opsin.cli.copies import Copies
     from opsin.cli.watching import Watch
+
+LOCAL, RAY = "local", "ray"
 
 EXAMPLES = (
     "opsin predict RUN cat.jpg",

@@ -129,12 +129,10 @@ class Search:
 
 
 def _is_video(path: str) -> bool:
-    if is_address(path) or os.path.isdir(path):
-        return False
     # Not at the top: help would wait for NumPy.
     from opsin.images.video import is_video
 
-    return is_video(path)
+    return is_video(path) and not is_address(path) and not os.path.isdir(path)
 
 
 def is_address(source: str) -> bool:

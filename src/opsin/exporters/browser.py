@@ -31,7 +31,7 @@ def find_runtime(folder: Path | None) -> Path:
     Raises:
         UsageError: it is not there, or some of its files are missing.
     """
-    advice = f"Get it, it needs no account: npm pack {PACKAGE} && tar xzf {PACKAGE}-*.tgz, then --ort-web package"
+    advice = f"Get it with: npm pack {PACKAGE} && tar xzf {PACKAGE}-*.tgz, then --ort-web package"
     if folder is None:
         raise UsageError(f"Expected --ort-web DIR, the npm package {PACKAGE}, with a browser export. {advice}")
     places = (folder, folder / PACKAGE, folder / "node_modules" / PACKAGE)

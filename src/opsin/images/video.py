@@ -86,8 +86,12 @@ def read_video(path: str | os.PathLike, pace: Pace = EVERY_FRAME) -> Iterator[Fr
         if not capture.isOpened():
             raise PictureError("its content is no video that can be read", name)
         rate = capture.get(cv2.CAP_PROP_FPS) or 1
-        # A stream without times has its frames at an even rate.
-        read = yield from _frames(cv2, capture, pace, lambda n: capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 or n / rate)
+
+        def clock(number: int) -> float:
+            # A stream without times has its frames at an even rate.
+            return capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 or number / rate
+
+        read = yield from _frames(cv2, capture, name, pace, clock)
         promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     if read == 0 or read < (1 - TOLERATED) * promised:
         raise PictureError(f"it ends after {read} of {promised:.0f} frames: it is damaged or cut off", name)
@@ -110,7 +114,7 @@ def read_camera(index: int, pace: Pace = EVERY_FRAME) -> Iterator[Frame]:
 def _watch(capture: Any, name: str, pace: Pace) -> Iterator[Frame]:
     begin = time.monotonic()
     with _opened(capture):
-        yield from _frames(require("cv2", PURPOSE), capture, pace, lambda number: time.monotonic() - begin)
+        yield from _frames(require("cv2", PURPOSE), capture, name, pace, lambda number: time.monotonic() - begin)
     raise PictureError("the camera gives no more frames", name)
 
 
@@ -119,7 +123,7 @@ def camera_name(index: int) -> str:
     return f"webcam:{index}"
 
 
-def _frames(cv2: Any, capture: Any, pace: Pace, clock: Callable[[int], float]) -> Iterator[Frame]:
+def _frames(cv2: Any, capture: Any, name: str, pace: Pace, clock: Callable[[int], float]) -> Iterator[Frame]:
     """Yield frames to the end, and return how many there were, taken or not."""
     number = taken = 0
     while capture.grab():
@@ -127,7 +131,7 @@ def _frames(cv2: Any, capture: Any, pace: Pace, clock: Callable[[int], float]) -
         if pace.takes(number, seconds, taken):
             is_whole, image = capture.retrieve()
             if not is_whole:
-                break
+                raise PictureError(f"frame {number} cannot be decoded", name)
             taken += 1
             yield Frame(number, seconds, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         number += 1
