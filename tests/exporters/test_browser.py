@@ -170,6 +170,11 @@ def test_without_the_package_the_line_that_gets_it_is_said_and_nothing_is_writte
     assert not (run / "exports").exists()
 
 
+def test_a_runtime_for_browsers_is_refused_where_no_page_is_made(run, ort_web):
+    with pytest.raises(UsageError, match="Expected --format browser with --ort-web; received onnx"):
+        export(opsin.Classifier.open(run), format="onnx", ort_web=ort_web)
+
+
 def test_a_card_that_was_written_before_there_were_pages_still_opens(run):
     folder = export(opsin.Classifier.open(run), format="onnx").folder
     values = json.loads((folder / "opsin.json").read_text())["artefact"]

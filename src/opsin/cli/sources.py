@@ -39,7 +39,7 @@ class Search:
         self.allow_url = allow_url
         self.done = done
         self.found = [path for source in self.sources for path in self._named(source)]
-        # Those that are named: in folders, whose other files are passed over, they are other files.
+        # Only those that are named: in a folder, pictures are looked for.
         self.videos = frozenset(path for path in self.found if path is not None and _is_video(path))
         self.skipped: dict[str, list[Skipped]] = {}
 
@@ -51,11 +51,9 @@ class Search:
     @property
     def total(self) -> int | None:
         """How many pictures there are; None where only searching can tell."""
-        return (
-            None
-            if None in self.found or self.folders or self.videos
-            else sum(path not in self.done for path in self.found)
-        )
+        if None in self.found or self.folders or self.videos:
+            return None
+        return sum(path not in self.done for path in self.found)
 
     def pictures(self) -> "Iterator[Source]":
         """Return the pictures, in the order of the sources.

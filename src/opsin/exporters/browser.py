@@ -66,7 +66,7 @@ def add_page(folder: Path, name: str, package: Path) -> tuple[str, ...]:
     (folder / RUNTIME).mkdir()
     for path in [package / "package.json", *(package / "dist" / file for file in RUNTIME_FILES)]:
         (folder / RUNTIME / path.name).write_bytes(path.read_bytes())
-    version = _read_manifest(package)["version"]
+    version = _read_manifest(package).get("version", "of an unknown version")
     return (*NOTES, f"ONNX Runtime Web {version}, MIT, is in {RUNTIME}/.")
 
 

@@ -97,6 +97,8 @@ def export(
     writer = resolve(FORMATS[network_format])
     if int8:
         choose("format of 8-bit integers", network_format, IN_INT8)
+    if ort_web is not None and format not in PAGES:
+        raise UsageError(f"Expected --format browser with --ort-web; received {format}. Leave one of them out.")
     package = browser.find_runtime(None if ort_web is None else Path(ort_web)) if format in PAGES else None
     if classifier.card.artefact is not None:
         raise UsageError(
