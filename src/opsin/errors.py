@@ -73,6 +73,10 @@ class SavingError(OpsinError):
     """A file could not be written: no room, no permission."""
 
 
+class ClusterError(OpsinError):
+    """The computers that work is shared among cannot be reached, or do not do it."""
+
+
 class MissingPackageError(OpsinError):
     """An optional package is needed and not installed."""
 

@@ -54,7 +54,7 @@ class Artefact:
     """What a card says of an exported network: one file, or one folder, from pictures to probabilities.
 
     Args:
-        format: a name in `opsin.exporters.FORMATS`.
+        format: of the network, a name in `opsin.exporters.FORMATS`.
         file: the network's path in the folder; `"."` where the folder itself is the network.
         int8: whether it computes in 8-bit integers.
         input: where the preprocessed pictures go in.
@@ -67,6 +67,7 @@ class Artefact:
         parity: on how many pictures it was compared with the network that it comes from, and how near it is.
         notes: what its user should know, a sentence each.
         features: what the output of features, float32 (N, d), is called; None where there is none.
+        page: what was asked for, a name in `opsin.exporters.PAGES`, where there is a page around the network.
     """
 
     format: str
@@ -81,6 +82,7 @@ class Artefact:
     parity: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     features: str | None = None
+    page: str | None = None
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Artefact":

@@ -69,7 +69,7 @@ def test_an_export_that_does_not_agree_is_exit_code_1_with_its_pictures(opsin, r
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--format", "tflite"), "Expected one of these as format: saved_model, litert, onnx, openvino."),
+        (("--format", "tflite"), "Expected one of these as format: saved_model, litert, onnx, openvino, browser."),
         (("--format", "saved_model", "--int8"), "as format of 8-bit integers: litert, onnx, openvino."),
         (("--format", "onnx", "--out", "."), "Expected an empty place for the export"),
         (("--format", "onnx", "--data", "/none"), "/none"),

@@ -175,7 +175,10 @@ def test_an_export_is_not_exported_again(exported_run):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "onx"}, "as format: saved_model, litert, onnx, openvino. Received 'onx'. Did you mean 'onnx'"),
+        (
+            {"format": "onx"},
+            "as format: saved_model, litert, onnx, openvino, browser. Received 'onx'. Did you mean 'onnx'",
+        ),
         ({"format": "saved_model", "int8": True}, "as format of 8-bit integers: litert, onnx, openvino. Received"),
     ],
 )

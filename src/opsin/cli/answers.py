@@ -27,6 +27,9 @@ FORMATS = {
 }
 JSON = "json"
 """What `--json` asks for: one document instead of rows."""
+PLACE = ("frame", "time")
+"""Which frame of a video a row is about: its number, counted from 0, and its time in seconds."""
+
 SUFFIXES = {".txt": "table", ".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 
@@ -37,13 +40,22 @@ class Output(NamedTuple):
         format: a name in `FORMATS`, or `JSON`.
         file: None for stdout.
         top: how many classes are named for each picture.
+        frames: whether rows say which frame of a video they are about.
         end: how much of the file stays, in bytes: what an earlier run has written whole.
     """
 
     format: str
     file: Path | None
     top: int
+    frames: bool = False
     end: int = 0
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a table of answers: the best class has no number."""
+        place = ["path", *PLACE] if self.frames else ["path"]
+        more = [f"{what}_{rank}" for rank in range(2, self.top + 1) for what in ("label", "probability")]
+        return [*place, "label", "probability", *more, "error"]
 
 
 def choose_format(format: str | None, as_json: bool, out: Path | None) -> str:
@@ -80,7 +92,7 @@ def writing(output: Output) -> Iterator[Write]:
         A function that writes an answer. What it has written stays, however the block ends.
     """
     if output.format == JSON:
-        with _json_document(output.top) as write:
+        with _json_document(output) as write:
             yield write
     elif output.format == "parquet":
         with resolve(FORMATS[output.format])(output) as write:
@@ -94,42 +106,39 @@ def writing(output: Output) -> Iterator[Write]:
             yield resolve(FORMATS[output.format])(stream, output)
 
 
-def document(answer: "Answer", top: int) -> dict:
+def document(answer: "Answer", output: Output) -> dict:
     """Return an answer as plain values for JSON."""
+    found = {"path": answer.path}
+    if output.frames:
+        found |= {name: getattr(answer, name, None) for name in PLACE}
     if isinstance(answer, PictureError):
-        return {"path": answer.path, "error": answer.reason}
-    best = [{"label": label, "probability": round(probability, 6)} for label, probability in answer.top(top)]
-    return {"path": answer.path, "label": answer.label, "probability": best[0]["probability"], "top": best}
+        return {**found, "error": answer.reason}
+    best = [{"label": label, "probability": round(probability, 6)} for label, probability in answer.top(output.top)]
+    return {**found, "label": answer.label, "probability": best[0]["probability"], "top": best}
 
 
-def columns(top: int) -> list[str]:
-    """Return the columns of a table of answers: the best class has no number."""
-    more = [f"{what}_{rank}" for rank in range(2, top + 1) for what in ("label", "probability")]
-    return ["path", "label", "probability", *more, "error"]
-
-
-def cells(answer: "Answer", top: int, *, empty: str | None) -> list:
-    """Return an answer's cell of each of the `columns`."""
-    if isinstance(answer, PictureError):
-        return [answer.path, *([empty] * 2 * top), answer.reason]
-    told = document(answer, top)
-    more = [value for one in told["top"][1:] for value in one.values()]
-    return [answer.path, told["label"], told["probability"], *more, empty]
+def cells(answer: "Answer", output: Output, *, empty: str | None) -> list:
+    """Return an answer's cell of each of the output's columns."""
+    told = document(answer, output)
+    for rank, one in enumerate(told.pop("top", []), 1):
+        told |= {f"label_{rank}": one["label"], f"probability_{rank}": one["probability"]}
+    found = [told.get(name) for name in output.columns]
+    return [empty if value is None else value for value in found]
 
 
 def jsonl_rows(stream: TextIO, output: Output) -> Write:
     """Write a JSON document a line."""
-    return lambda answer: print(json.dumps(document(answer, output.top)), file=stream, flush=True)
+    return lambda answer: print(json.dumps(document(answer, output)), file=stream, flush=True)
 
 
 def csv_rows(stream: TextIO, output: Output) -> Write:
     """Write a line of CSV an answer, below a line of the columns' names."""
     rows = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     if not output.end:
-        rows.writerow(columns(output.top))
+        rows.writerow(output.columns)
 
     def write(answer: "Answer") -> None:
-        rows.writerow(cells(answer, output.top, empty=""))
+        rows.writerow(cells(answer, output, empty=""))
         stream.flush()
 
     return write
@@ -139,20 +148,23 @@ def table_rows(stream: TextIO, output: Output) -> Write:
     """Write a line an answer for people; errors go to stderr."""
 
     def write(answer: "Answer") -> None:
+        name = one_line(answer.path)
+        if getattr(answer, "time", None) is not None:
+            name = f"{name}  {answer.time:.2f} s"
         if isinstance(answer, PictureError):
-            print(f"{one_line(answer.path)}  error: {one_line(answer.reason)}", file=sys.stderr)
+            print(f"{name}  error: {one_line(answer.reason)}", file=sys.stderr)
             return
         best = ", ".join(f"{one_line(label)} {probability:.1%}" for label, probability in answer.top(output.top))
         unsure = "" if answer.label == answer.top(1)[0][0] else f"{answer.label}: "
-        print(f"{one_line(answer.path)}  {unsure}{best}", file=stream, flush=True)
+        print(f"{name}  {unsure}{best}", file=stream, flush=True)
 
     return write
 
 
 @contextlib.contextmanager
-def _json_document(top: int) -> Iterator[Write]:
+def _json_document(output: Output) -> Iterator[Write]:
     documents = []
-    yield lambda answer: documents.append(document(answer, top))
+    yield lambda answer: documents.append(document(answer, output))
     print(json.dumps(documents, indent=2))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from opsin.atomic import saying_why
-from opsin.cli.answers import columns
+from opsin.cli.answers import PLACE, Output
 from opsin.errors import DataError, UsageError
 
 
@@ -17,12 +17,14 @@ class Kept(NamedTuple):
     """What a file of answers holds.
 
     Args:
-        paths: whose answers, or errors, it holds.
+        paths: pictures whose answers, or errors, it holds; and videos that ended with an error.
+        frames: frames of videos whose answers it holds, as (path, number).
         failed: how many of them are errors.
         end: how many of its bytes are whole rows.
     """
 
     paths: frozenset[str] = frozenset()
+    frames: frozenset[tuple[str, int]] = frozenset()
     failed: int = 0
     end: int = 0
 
@@ -35,6 +37,7 @@ class Row(NamedTuple):
     label: str | None
     end: int
     """Where it ends in the file, in bytes."""
+    frame: int | None = None
 
 
 def take_place(file: Path | None, format: str, *, resume: bool, overwrite: bool) -> bool:
@@ -63,28 +66,28 @@ def take_place(file: Path | None, format: str, *, resume: bool, overwrite: bool)
     return resume and os.path.exists(file)
 
 
-def read_kept(file: Path, format: str, top: int, labels: Iterable[str]) -> Kept:
+def read_kept(output: Output, labels: Iterable[str]) -> Kept:
     """Read which pictures a file has the answers of. A last line that is cut off does not count.
 
     Args:
-        file: what an earlier run has written.
-        format: a name in `READERS`.
-        top: how many classes it names for each picture.
+        output: how an earlier run has written it, its format being a name in `READERS`.
         labels: what answers of this model can be.
 
     Raises:
         DataError: it holds something else, or answers of another model.
     """
-    paths, failed, end, labels = set(), 0, 0, {None, *labels}
-    with saying_why(file), _explaining(file):
-        for row in READERS[format](file, top):
+    paths, frames, failed, end, labels = set(), set(), 0, 0, {None, *labels}
+    with saying_why(output.file), _explaining(output.file):
+        for row in READERS[output.format](output):
             if row.label not in labels:
                 raise ValueError(f"it holds answers of another model: {row.label!r} is none of this one's classes")
             end = row.end
-            if row.path is not None:
+            if row.frame is not None:
+                frames.add((row.path, row.frame))
+            elif row.path is not None:
                 paths.add(row.path)
                 failed += row.label is None
-    return Kept(frozenset(paths), failed, end)
+    return Kept(frozenset(paths), frozenset(frames), failed, end)
 
 
 @contextlib.contextmanager
@@ -110,8 +113,9 @@ def _explaining(file: Path) -> Iterator[None]:
         ) from error
 
 
-def _jsonl_rows(file: Path, top: int) -> Iterator[Row]:
-    with file.open("rb") as stream:
+def _jsonl_rows(output: Output) -> Iterator[Row]:
+    place = set(PLACE if output.frames else ())
+    with output.file.open("rb") as stream:
         end = 0
         for line in stream:
             end += len(line)
@@ -119,16 +123,19 @@ def _jsonl_rows(file: Path, top: int) -> Iterator[Row]:
                 _require_alike(line, b'{"path": ')
                 return
             told = json.loads(line)
-            if told.keys() not in ({"path", "error"}, {"path", "label", "probability", "top"}):
+            if told.keys() - place not in ({"path", "error"}, {"path", "label", "probability", "top"}):
                 raise ValueError(f"a line has other keys: {', '.join(told)}")
-            if len(told.get("top", ())) not in (0, top):
-                raise ValueError(f"it names {len(told['top'])} classes for each picture, not {top}")
-            yield Row(told["path"], told.get("label"), end)
+            if place - told.keys():
+                raise ValueError("it does not say which frame of a video an answer is about")
+            if len(told.get("top", ())) not in (0, output.top):
+                raise ValueError(f"it names {len(told['top'])} classes for each picture, not {output.top}")
+            yield Row(told["path"], told.get("label"), end, told.get("frame"))
 
 
-def _csv_rows(file: Path, top: int) -> Iterator[Row]:
-    heading = columns(top)
-    with file.open("rb") as stream:
+def _csv_rows(output: Output) -> Iterator[Row]:
+    heading = output.columns
+    label = heading.index("label")
+    with output.file.open("rb") as stream:
         end, whole = 0, True
 
         def lines() -> Iterator[str]:
@@ -147,7 +154,8 @@ def _csv_rows(file: Path, top: int) -> Iterator[Row]:
                     return
                 if len(row) != len(heading):
                     raise ValueError(f"line {rows.line_num} has {len(row)} cells instead of {len(heading)}")
-                yield Row(row[0] if number else None, row[1] or None if number else None, end)
+                frame = int(row[1]) if number and output.frames and row[1] else None
+                yield Row(row[0] if number else None, row[label] or None if number else None, end, frame)
         except csv.Error:
             # At the file's end it is a quote that was never closed: the last row is cut off.
             if stream.read(1):
@@ -159,13 +167,13 @@ def _require_alike(beginning: bytes, expected: bytes) -> None:
         raise ValueError(f"it begins with {beginning[:40]!r} instead of {expected[:40]!r}")
 
 
-def _parquet_rows(file: Path, top: int) -> Iterator[Row]:
+def _parquet_rows(output: Output) -> Iterator[Row]:
     from opsin.cli.answers_parquet import read_rows
 
-    return (Row(path, label, 1) for path, label in read_rows(file, top))
+    return (Row(path, label, 1, frame) for path, label, frame in read_rows(output))
 
 
-READERS: dict[str, Callable[[Path, int], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Output], Iterator[Row]]] = {
     "jsonl": _jsonl_rows,
     "csv": _csv_rows,
     "parquet": _parquet_rows,

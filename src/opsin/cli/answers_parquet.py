@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsin.atomic import replacing
 from opsin.catalog import require
-from opsin.cli.answers import Output, Write, cells, columns
+from opsin.cli.answers import Output, Write, cells
 from opsin.errors import OpsinError, SavingError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def parquet_file(output: Output) -> Iterator[Write]:
     """
     parquet = _parquet()
     stopped = None
-    with replacing(output.file) as temporary, parquet.ParquetWriter(temporary, _schema(output.top)) as writer:
+    with replacing(output.file) as temporary, parquet.ParquetWriter(temporary, _schema(output)) as writer:
         if output.end:
             _copy(parquet, output.file, writer)
         rows = _Rows(writer, output)
@@ -45,7 +45,7 @@ class _Rows:
 
     def add(self, answer: "Answer") -> None:
         _require_utf8(answer.path, self.output.file)
-        self.waiting.append(cells(answer, self.output.top, empty=None))
+        self.waiting.append(cells(answer, self.output, empty=None))
         if len(self.waiting) == ROWS:
             self.flush()
 
@@ -53,24 +53,27 @@ class _Rows:
         rows, self.waiting = self.waiting, []
         if rows:
             pyarrow = require("pyarrow", "a .parquet file")
-            names = columns(self.output.top)
+            names = self.output.columns
             documents = [dict(zip(names, row, strict=True)) for row in rows]
-            self.writer.write_table(pyarrow.Table.from_pylist(documents, schema=_schema(self.output.top)))
+            self.writer.write_table(pyarrow.Table.from_pylist(documents, schema=_schema(self.output)))
 
 
-def read_rows(file: Path, top: int) -> Iterator[tuple[str, str | None]]:
-    """Yield the path and the label, None of an error, of each row.
+def read_rows(output: Output) -> Iterator[tuple[str, str | None, int | None]]:
+    """Yield the path and the label, None of an error, of each row, and of which frame it is.
 
     Raises:
         ValueError: it is no such file.
     """
     pyarrow = require("pyarrow", "a .parquet file")
     try:
-        with _parquet().ParquetFile(file) as opened:
-            if not opened.schema_arrow.equals(_schema(top)):
+        with _parquet().ParquetFile(output.file) as opened:
+            if not opened.schema_arrow.equals(_schema(output)):
                 raise ValueError(f"its columns are {', '.join(opened.schema_arrow.names)}")
-            for batch in opened.iter_batches(ROWS, columns=["path", "label"]):
-                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            names = ["path", "label", "frame"] if output.frames else ["path", "label"]
+            for batch in opened.iter_batches(ROWS, columns=names):
+                found = batch.to_pydict()
+                frames = found.get("frame", [None] * len(found["path"]))
+                yield from zip(found["path"], found["label"], frames, strict=True)
     except pyarrow.ArrowException as error:
         raise ValueError(str(error)) from error
 
@@ -81,10 +84,10 @@ def _copy(parquet: Any, file: Path, writer: Any) -> None:
             writer.write_table(opened.read_row_group(group))
 
 
-def _schema(top: int) -> Any:
+def _schema(output: Output) -> Any:
     pyarrow = require("pyarrow", "a .parquet file")
-    kinds = {"probability": pyarrow.float64()}
-    return pyarrow.schema([(name, kinds.get(name.partition("_")[0], pyarrow.string())) for name in columns(top)])
+    kinds = {"probability": pyarrow.float64(), "time": pyarrow.float64(), "frame": pyarrow.int64()}
+    return pyarrow.schema([(name, kinds.get(name.partition("_")[0], pyarrow.string())) for name in output.columns])
 
 
 def _parquet() -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from opsin.errors import UsageError
-from opsin.exporters import FORMATS, IN_INT8
+from opsin.exporters import FORMATS, IN_INT8, PAGES
 
 if TYPE_CHECKING:
     from opsin.classifier import Classifier
@@ -22,6 +22,7 @@ EXAMPLES = (
     "opsin export RUN --format litert --int8",
     "opsin export RUN --format saved_model --out models/flowers",
     "opsin export RUN --format openvino --int8 --data photos/",
+    "opsin export RUN --format browser --ort-web package/",
     "opsin export my.keras --classes labels.txt --preprocess zero_one --format onnx",
 )
 
@@ -30,8 +31,8 @@ def export(
     model: Path = typer.Argument(
         metavar="MODEL", help="A run folder, a model folder, or any image network as a .keras file."
     ),
-    format: str = typer.Option(..., help=f"Which: {', '.join(FORMATS)}."),
-    int8: bool = typer.Option(False, "--int8", help=f"Compute in 8-bit integers ({', '.join(IN_INT8)})."),
+    format: str = typer.Option(..., help=f"Which: {', '.join((*FORMATS, *PAGES))}."),
+    int8: bool = typer.Option(False, "--int8", help=f"Compute in 8-bit integers ({', '.join((*IN_INT8, *PAGES))})."),
     with_features: bool = typer.Option(
         False,
         "--with-features",
@@ -51,6 +52,9 @@ def export(
     ),
     fit: str = typer.Option("stretch", help="Of a .keras file: how pictures become its size: stretch, crop, pad."),
     image_size: int | None = typer.Option(None, min=1, help="Of a .keras file that takes any size: which, in pixels."),
+    ort_web: Path | None = typer.Option(
+        None, help="For browser: the unpacked npm package onnxruntime-web, whose files are copied beside the page."
+    ),
     trust: bool = typer.Option(False, "--trust", help="Run code that comes with a .keras file: it may do anything."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
@@ -75,6 +79,7 @@ def export(
             int8=int8,
             with_features=with_features,
             data=None if data is None else ImageDataset.open(data),
+            ort_web=ort_web,
             say=lambda line: print(line, file=sys.stderr),
         )
     if as_json:

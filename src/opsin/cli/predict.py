@@ -1,5 +1,6 @@
 """`opsin predict`: pictures in, class names out."""
 
+import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from opsin.catalog import choose
 from opsin.cli.answers import FORMATS, SUFFIXES, Output, choose_format, seen_elsewhere, writing
 from opsin.cli.sources import Search
 from opsin.errors import ExitCode, PictureError, UsageError
@@ -18,12 +20,17 @@ if TYPE_CHECKING:
     from opsin.cli.copies import Copies
     from opsin.cli.watching import Watch
 
+LOCAL, RAY = "local", "ray"
+
 EXAMPLES = (
     "opsin predict RUN cat.jpg",
     "opsin predict RUN photos/ --out answers.csv --resume",
     "opsin predict RUN photos/ --unknown --copy-to sorted/",
     "opsin predict RUN photos/ --precision phishing=0.99",
     "opsin predict RUN --watch inbox/ --format jsonl",
+    "opsin predict RUN clip.mp4 --fps 1 --out answers.csv",
+    "opsin predict RUN --webcam 0 --fps 2",
+    "opsin predict RUN /shared/photos --engine ray --out answers.parquet --resume",
     "find . -name '*.png' | opsin predict RUN - --format jsonl",
 )
 
@@ -38,7 +45,8 @@ def predict(
     sources: list[str] = typer.Argument(
         None,
         metavar="SOURCE",
-        help="Pictures, folders, glob patterns; - reads paths from stdin, one a line; with --allow-url addresses.",
+        help="Pictures, folders, videos, glob patterns; - reads paths of pictures from stdin, one a line; with "
+        "--allow-url addresses.",
         show_default=False,
     ),
     top: int = typer.Option(3, min=1, help="How many classes to name for each picture."),
@@ -70,6 +78,13 @@ def predict(
         show_default=False,
     ),
     watch: Path | None = typer.Option(None, help="A folder: go on with the pictures that come into it, until Ctrl-C."),
+    every: int | None = typer.Option(None, min=1, help="Of videos and cameras: take one frame of so many."),
+    fps: float | None = typer.Option(
+        None, help="Of videos and cameras: take at most so many frames a second (default: all; needs opsin\\[video])."
+    ),
+    webcam: int | None = typer.Option(
+        None, min=0, help="A camera, by its index: each frame as it comes, until Ctrl-C; needs opsin\\[video]."
+    ),
     allow_url: bool = typer.Option(False, "--allow-url", help="Fetch pictures whose http or https address is given."),
     batch_size: int = typer.Option(16, min=1, help="How many pictures the network sees at once."),
     runtime: str | None = typer.Option(
@@ -81,6 +96,12 @@ def predict(
     shifts: bool = typer.Option(
         False, "--shifts", help="See each picture moved a little to two corners as well (three times the time)."
     ),
+    engine: str = typer.Option(
+        LOCAL, help=f"Where to compute: {LOCAL}, or {RAY}, a cluster at RAY_ADDRESS or of this machine's cores."
+    ),
+    workers: int | None = typer.Option(
+        None, min=1, help=f"With --engine {RAY}: how many workers (default: the cluster's cores)."
+    ),
 ) -> None:
     """Predict the class of pictures.
 
@@ -90,23 +111,39 @@ def predict(
     """
     from opsin.classifier import Classifier
     from opsin.cli.answers_kept import Kept, read_kept, take_place
+    from opsin.cli.frames import choose_pace, predict_camera, predict_with_videos, require_alone
+    from opsin.cli.workers import predict_in_workers
 
-    _require_sensible(sources, as_json=as_json, copy_to=copy_to, watch=watch, allow_url=allow_url)
+    endless = "--watch" if watch is not None else "--webcam" if webcam is not None else None
+    _require_sensible(sources, as_json=as_json, copy_to=copy_to, endless=endless, allow_url=allow_url)
+    _require_place(engine, workers, endless)
     format = choose_format(format, as_json, out)
     is_kept = take_place(out, format, resume=resume, overwrite=overwrite)
     rule = {"threshold": _threshold(threshold, unknown), "keep": keep, "precision": _precisions(precision)}
     classifier = Classifier.open(model, runtime, flips=flips, shifts=shifts).deciding(**rule)
-    top = min(top, len(classifier.class_names))
-    kept = read_kept(out, format, top, classifier.labels) if is_kept else Kept()
+    search = Search(sources or [], allow_url=allow_url)
+    pace = choose_pace(search, webcam, every, fps)
+    if pace is not None:
+        require_alone(webcam, sources=sources, watch=watch, resume=resume, copy_to=copy_to, on_ray=engine == RAY)
+    output = Output(format, out, min(top, len(classifier.class_names)), frames=pace is not None)
+    kept = read_kept(output, classifier.labels) if is_kept else Kept()
+    search.done = kept.paths
     if unknown and classifier.decision.references is None:
         print(BY_CONFIDENCE_ALONE, file=sys.stderr)
-    search = Search(sources or [], allow_url=allow_url, done=kept.paths)
     watched = None if watch is None else _watched(watch, kept.paths if resume else None)
     copies = None if copy_to is None else _copies(copy_to, classifier, search, watch)
     groups = _groups(search, watched)
-    answers = (answer for group in groups for answer in classifier.predict_many(group, batch_size=batch_size))
-    total = search.total if watch is None else None
-    failed, count = _write(answers, Output(format, out, top, kept.end), copies, total)
+    if engine == RAY:
+        answers = predict_in_workers(classifier, runtime, rule, groups, batch_size=batch_size, workers=workers)
+    elif webcam is not None:
+        answers = predict_camera(classifier, webcam, pace)
+    elif pace is not None:
+        sources = itertools.chain.from_iterable(groups)
+        answers = predict_with_videos(classifier, sources, pace, done=kept.frames, batch_size=batch_size)
+    else:
+        answers = (answer for group in groups for answer in classifier.predict_many(group, batch_size=batch_size))
+    total = search.total if endless is None else None
+    failed, count = _write(answers, output._replace(end=kept.end), copies, total)
     for line in search.left_out():
         print(line, file=sys.stderr)
     if failed and format == "table":
@@ -116,14 +153,25 @@ def predict(
 
 
 def _require_sensible(
-    sources: list[str] | None, *, as_json: bool, copy_to: Path | None, watch: Path | None, allow_url: bool
+    sources: list[str] | None, *, as_json: bool, copy_to: Path | None, endless: str | None, allow_url: bool
 ) -> None:
-    if not sources and watch is None:
-        raise UsageError("Expected pictures to predict, or --watch DIR; received neither. Add one.")
-    if as_json and watch is not None:
-        raise UsageError("Expected --format with --watch, which never ends; received --json. Use --format jsonl.")
+    if not sources and endless is None:
+        raise UsageError("Expected pictures to predict, --watch DIR or --webcam INDEX; received none of them. Add one.")
+    if as_json and endless is not None:
+        raise UsageError(f"Expected --format with {endless}, which never ends; received --json. Use --format jsonl.")
     if allow_url and copy_to is not None:
         raise UsageError("Expected files for --copy-to; received --allow-url with it. Leave one of them out.")
+
+
+def _require_place(engine: str, workers: int | None, endless: str | None) -> None:
+    choose("engine", engine, (LOCAL, RAY))
+    if engine != RAY and workers is not None:
+        raise UsageError(f"Expected --engine {RAY} with --workers; received --workers {workers} alone. Add it.")
+    if engine == RAY and endless is not None:
+        raise UsageError(
+            f"Expected pictures that are there for --engine {RAY}, which takes many at a time; received {endless}. "
+            "Leave one of them out."
+        )
 
 
 def _threshold(threshold: float | None, unknown: bool) -> float | str | None:

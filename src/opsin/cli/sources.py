@@ -12,10 +12,11 @@ from opsin.cli.account import left_out
 from opsin.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from opsin.cli.frames import Video
     from opsin.data.walk import Skipped
     from opsin.images.link import Link
 
-    Source = str | Link
+    Source = str | Link | Video
 
 STDIN = "-"
 _ADDRESSES = ("http://", "https://")
@@ -38,6 +39,8 @@ class Search:
         self.allow_url = allow_url
         self.done = done
         self.found = [path for source in self.sources for path in self._named(source)]
+        # Only those that are named: in a folder, pictures are looked for.
+        self.videos = frozenset(path for path in self.found if path is not None and _is_video(path))
         self.skipped: dict[str, list[Skipped]] = {}
 
     @property
@@ -48,7 +51,9 @@ class Search:
     @property
     def total(self) -> int | None:
         """How many pictures there are; None where only searching can tell."""
-        return None if None in self.found or self.folders else sum(path not in self.done for path in self.found)
+        if None in self.found or self.folders or self.videos:
+            return None
+        return sum(path not in self.done for path in self.found)
 
     def pictures(self) -> "Iterator[Source]":
         """Return the pictures, in the order of the sources.
@@ -74,6 +79,10 @@ class Search:
             yield from left_out(folder, skipped)
 
     def _source(self, path: str) -> "Source":
+        if path in self.videos:
+            from opsin.cli.frames import Video
+
+            return Video(path)
         if not is_address(path):
             return path
         self._require_allowed(path)
@@ -115,6 +124,13 @@ class Search:
             raise UsageError(
                 f"Expected pictures on this machine; received the address {address!r}. Add --allow-url to fetch it."
             )
+
+
+def _is_video(path: str) -> bool:
+    # Not at the top: help would wait for NumPy.
+    from opsin.images.video import is_video
+
+    return is_video(path) and not is_address(path) and not os.path.isdir(path)
 
 
 def is_address(source: str) -> bool:

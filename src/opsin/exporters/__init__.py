@@ -11,5 +11,8 @@ FORMATS = {
     "openvino": "opsin.exporters.openvino:write",
 }
 
+PAGES = {"browser": "onnx"}
+"""Formats that are another one with a page around it, that runs it in a browser."""
+
 IN_INT8 = ("litert", "onnx", "openvino")
-"""Formats that are also written in 8-bit integers."""
+"""Formats of networks that are also written in 8-bit integers."""

@@ -16,7 +16,7 @@ from opsin.catalog import choose, require, resolve
 from opsin.classifier import Classifier, engine_of, softmax
 from opsin.data.dataset import ImageDataset
 from opsin.errors import DataError, ModelError, ParityError, UsageError
-from opsin.exporters import FORMATS, IN_INT8, proof_pictures
+from opsin.exporters import FORMATS, IN_INT8, PAGES, browser, proof_pictures
 from opsin.exporters.feature_parity import compare_features
 from opsin.exporters.litert import run_source
 from opsin.exporters.parity import FLOAT, INT8, Limits, Parity, compare
@@ -63,6 +63,7 @@ def export(
     int8: bool = False,
     with_features: bool = False,
     data: ImageDataset | None = None,
+    ort_web: str | Path | None = None,
     say: Say = lambda line: None,
 ) -> Export:
     """Write a classifier in another format and prove that it gives the same answers.
@@ -74,12 +75,13 @@ def export(
         classifier: the classifier, opened from a run folder or a model folder.
         out: the folder to write, which must be empty, new or an earlier export; None: `exports/FORMAT` in the run. For
             `saved_model` it is the folder of all versions, and a new number is taken.
-        format: a name in `opsin.exporters.FORMATS`.
+        format: a name in `opsin.exporters.FORMATS` or `PAGES`.
         int8: compute in 8-bit integers; the ranges are taken from pictures of the training data.
         with_features: give the features as a second output, so that the export, too, tells pictures that are none of
             the classes by their distance from known ones; of a `saved_model`, in `serving_default` alone.
         data: labelled pictures of the kind that the network will see; None: those it was trained on, where they were
             then, and only for `int8`.
+        ort_web: for `browser`, the unpacked npm package `onnxruntime-web`, whose files are copied beside the page.
         say: is called with a line on each step.
 
     Raises:
@@ -90,9 +92,13 @@ def export(
         DataError: 8-bit integers were asked for and there are no pictures.
         MissingPackageError: a package that the format needs is not installed.
     """
-    writer = resolve(FORMATS[choose("format", format, FORMATS)])
+    network_format = PAGES.get(format, choose("format", format, (*FORMATS, *PAGES)))
+    writer = resolve(FORMATS[network_format])
     if int8:
-        choose("format of 8-bit integers", format, IN_INT8)
+        choose("format of 8-bit integers", network_format, IN_INT8)
+    if ort_web is not None and format not in PAGES:
+        raise UsageError(f"Expected --format browser with --ort-web; received {format}. Leave one of them out.")
+    package = browser.find_runtime(None if ort_web is None else Path(ort_web)) if format in PAGES else None
     if classifier.card.artefact is not None:
         raise UsageError(
             f"Expected the model itself; {str(classifier.folder)!r} is an export of one. Give the run folder that it "
@@ -114,6 +120,9 @@ def export(
         temporary.mkdir()
         ready = with_probabilities(network, classifier.card.temperature, features=with_features)
         written = writer(temporary, ready, request)
+        if package is not None:
+            page = browser.add_page(temporary, request.name, package)
+            written = replace(written, notes=(*written.notes, *page))
         card = _card(classifier, format, int8, written)
         if with_features:
             card = _add_features(classifier, card, temporary)
@@ -204,7 +213,7 @@ def _is_export(place: Path, engine: str) -> bool:
         artefact = ModelCard.read(place, task=None).artefact
     except ModelError:
         return False
-    return artefact is not None and engine_of(artefact) == engine
+    return artefact is not None and (artefact.page or artefact.format) + INT8_SUFFIX * artefact.int8 == engine
 
 
 def name_of(folder: Path, target: Path, format: str) -> str:
@@ -247,7 +256,7 @@ def _enough(preprocess: Preprocess, first: ImageDataset, others: ImageDataset, d
 def _card(classifier: Classifier, format: str, int8: bool, written: Written) -> ModelCard:
     card = classifier.card
     artefact = Artefact(
-        format=format,
+        format=PAGES.get(format, format),
         file=written.file,
         int8=int8,
         input=written.input,
@@ -257,6 +266,7 @@ def _card(classifier: Classifier, format: str, int8: bool, written: Written) -> 
         source=card.sha256,
         versions=versions(),
         notes=written.notes,
+        page=format if format in PAGES else None,
     )
     # The temperature is inside: it must not be applied again to what comes out.
     return replace(card, temperature=1.0, artefact=artefact)
