@@ -92,10 +92,7 @@ def export(
         DataError: 8-bit integers were asked for and there are no pictures.
         MissingPackageError: a package that the format needs is not installed.
     """
-    network_format = PAGES.get(format, choose("format", format, (*FORMATS, *PAGES)))
-    writer = resolve(FORMATS[network_format])
-    if int8:
-        choose("format of 8-bit integers", network_format, IN_INT8)
+    writer = _choose_writer(format, int8)
     if ort_web is not None and format not in PAGES:
         raise UsageError(f"Expected --format browser with --ort-web; received {format}. Leave one of them out.")
     package = browser.find_runtime(None if ort_web is None else Path(ort_web)) if format in PAGES else None
@@ -132,15 +129,18 @@ def export(
         say(str(parity))
         if parity.faults:
             raise ParityError(_refusal(card, parity))
-        found = parity.to_dict()
-        if with_features:
-            answers = _run(opened, proof.images)
-            found["features"] = compare_features(classifier, opened, source, answers, int8=int8)
-        if isinstance(opened.runtime, SavedModelRuntime) and opened.runtime.reads_files:
-            found["serve_bytes"] = _compare_files(opened)
+        found = parity.to_dict() | _prove_the_rest(classifier, opened, source, proof.images)
         card = replace(card, artefact=replace(card.artefact, parity=found))
         card.save(temporary)
     return Export(target, card, parity)
+
+
+def _choose_writer(format: str, int8: bool) -> Callable[[Path, Any, Request], Written]:
+    choose("format", format, (*FORMATS, *PAGES))
+    format = PAGES.get(format, format)
+    if int8:
+        choose("format of 8-bit integers", format, IN_INT8)
+    return resolve(FORMATS[format])
 
 
 def _network(classifier: Classifier) -> Any:
@@ -310,6 +310,20 @@ def _save(card: ModelCard, folder: Path) -> ModelCard:
     card = replace(card, files=hash_files(folder))
     card.save(folder)
     return card
+
+
+def _prove_the_rest(
+    classifier: Classifier, opened: Classifier, source: Outputs, images: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Prove what an export gives beside probabilities, and from whole files; return what was found, for the card."""
+    found = {}
+    artefact = opened.card.artefact
+    if artefact.features:
+        answers = _run(opened, images)
+        found["features"] = compare_features(classifier, opened, source, answers, int8=artefact.int8)
+    if isinstance(opened.runtime, SavedModelRuntime) and opened.runtime.reads_files:
+        found["serve_bytes"] = _compare_files(opened)
+    return found
 
 
 def _answers(classifier: Classifier, images: np.ndarray) -> np.ndarray:
