@@ -16,8 +16,8 @@ from opsin.checks.survey import Survey
 from opsin.errors import MissingPackageError
 
 STRENGTH = 4.0
-"""scikit-learn's C, on features of length 1: weak enough for a wrong label not to be learned by heart. Of 5 % errors
-planted among 750 flowers, five seeds, 86 % are among the first 8 % of the ranking; at thirty times as much, 83 %."""
+"""scikit-learn's C, on features of length 1: weak enough for a wrong label not to be learned by heart. How many planted
+errors the ranking brings to its top: `python -m benchmarks.checks --model RUN`."""
 
 NEIGHBOURS = 3
 COMPARED = 100
