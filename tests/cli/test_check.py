@@ -1,5 +1,6 @@
 """`opsin check`: what it prints, what it writes, how it ends."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -312,7 +313,9 @@ main()
     dataset = ImageDataset.open(photos)
     deadline = time.monotonic() + 60
     while count_unseen(dataset, cache) == len(dataset) and process.poll() is None and time.monotonic() < deadline:
-        pass
+        # Without a pause this would keep the database, and a core, from what it waits for.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
 
