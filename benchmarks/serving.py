@@ -66,13 +66,27 @@ def serving(name: str, run: Path, python: str, content: bytes) -> Iterator[Serve
             time.sleep(0.01)
         yield Served(process, port, time.perf_counter() - started)
     finally:
+        # LitServe's workers outlive it, and would compute beside what is measured next.
+        left = descendants(process.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that one has started, those that these have started, and so on."""
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, file.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
 
 
 def body_for(name: str, content: bytes) -> tuple[bytes, str]:
