@@ -1,5 +1,6 @@
 """Versions that come, go and are brought back, while requests are answered."""
 
+import asyncio
 import json
 import shutil
 import threading
@@ -224,6 +225,21 @@ def test_a_version_in_use_stays_until_its_last_request_is_answered():
         found.retire(1)
         assert (old.state, old.servable, closed) == ("UNLOADING", servable, [])
     assert (old.state, old.servable, closed) == ("END", None, [1])
+
+
+def test_a_model_whose_folder_was_not_looked_at_yet_is_being_loaded_and_not_unknown(tmp_path):
+    (tmp_path / "1").mkdir()
+    server = Server.of_paths({"half": tmp_path}, settings())
+
+    with pytest.raises(StatusError, match=r"Latest\(half\) is being loaded") as refused:
+        server.models.find("half")
+    assert refused.value.http == 503
+
+    (tmp_path / "1").rmdir()
+    asyncio.run(server.sources[0].start())
+    with pytest.raises(StatusError, match="Servable not found") as unknown:
+        server.models.find("half")
+    assert unknown.value.http == 404
 
 
 def test_a_model_that_is_being_loaded_is_not_there_yet():

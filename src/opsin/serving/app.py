@@ -59,7 +59,7 @@ class Server:
         """
         for label in settings.label:
             choose("model of a --label", label.partition(":")[0], paths)
-        models = Models({name: Model(name, labels=settings.labels_of(name)) for name in paths})
+        models = Models({name: Model(name, labels=settings.labels_of(name), starting=True) for name in paths})
         metrics = Metrics(models)
         sources = [
             Source(models.by_name[name], path, opener(settings, metrics.of_model(name)), settings.keep)

@@ -108,9 +108,13 @@ class Source:
             OpsinError: it is one model, and that cannot be used.
         """
         if self.watched:
-            await self.look()
+            try:
+                await self.look()
+            finally:
+                self.model.starting = False
             return
         self.model.versions[1] = Version(1)
+        self.model.starting = False
         servable = await asyncio.to_thread(self._open, self.path)
         self.model.put(Version(1, servable, close=servable.close))
 

@@ -41,12 +41,14 @@ class Model:
         versions: by number.
         labels: other names of versions.
         chosen: the version that answers where none is named; None for the newest.
+        starting: whether it is not known yet which versions there are.
     """
 
     name: str
     versions: dict[int, Version] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
     chosen: int | None = None
+    starting: bool = False
 
     def available(self) -> list[Version]:
         """Return the versions that answer, newest first."""
@@ -160,7 +162,7 @@ class Models:
 def _is_starting(model: Model, version: Version | None) -> bool:
     if version is not None:
         return True
-    return any(one.state == LOADING for one in model.versions.values())
+    return model.starting or any(one.state == LOADING for one in model.versions.values())
 
 
 @contextlib.contextmanager
