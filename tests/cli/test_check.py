@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from opsin.checks.memory import Memory
 from opsin.classifier import Classifier
 from opsin.errors import ExitCode
 
@@ -174,6 +175,19 @@ def test_what_a_model_sees_is_remembered_until_a_file_changes(opsin, tiny_data, 
     shutil.copyfile(data / "discs/1.png", data / "discs/0.png")
     opsin("check", data, "--model", tiny_run, "--json")
     assert sum(seen) == 2 * of_first
+
+
+def test_what_a_model_sees_is_not_remembered_where_a_picture_could_not_be_read(
+    opsin, tiny_data, tiny_run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("OPSIN_CACHE", str(tmp_path / "cache"))
+    data = shutil.copytree(tiny_data, tmp_path / "shapes")
+    whole = (data / "discs/0.png").read_bytes()
+    (data / "discs/0.png").write_bytes(b"x" * len(whole))
+    opsin("check", data, "--model", tiny_run)
+
+    with Memory() as memory:
+        assert memory._query("SELECT key FROM results WHERE key LIKE 'features %'", []) == []
 
 
 @pytest.mark.parametrize(

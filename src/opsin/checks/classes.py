@@ -1,7 +1,8 @@
 """Classes: whether there are pictures enough of each, in each part."""
 
-from opsin.checks.finding import ERROR, WARNING, Finding, Group, NotApplicableError, count, one_each
+from opsin.checks.finding import ERROR, WARNING, Finding, Group, NotApplicableError, one_each
 from opsin.checks.survey import Survey
+from opsin.counting import count
 from opsin.data.splits import SPLITS, TRAIN
 
 RARE = 10

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from opsin.checks.finding import ERROR, WARNING, Finding, Group, NotApplicableError, count
+from opsin.checks.finding import ERROR, WARNING, Finding, Group, NotApplicableError
 from opsin.checks.survey import Survey
+from opsin.counting import count
 from opsin.data.fingerprints import groups_of
 from opsin.data.readers import NO_GROUP
 from opsin.data.splits import TRAIN

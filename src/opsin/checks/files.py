@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable
 
 from opsin.checks.facts import Facts
-from opsin.checks.finding import ERROR, NOTE, WARNING, Finding, Group, NotApplicableError, count, one_each
+from opsin.checks.finding import ERROR, NOTE, WARNING, Finding, Group, NotApplicableError, one_each
 from opsin.checks.survey import Survey
+from opsin.counting import count
 from opsin.data.walk import count_reasons
 from opsin.images.decode import FORMATS
 

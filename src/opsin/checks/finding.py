@@ -95,13 +95,3 @@ def one_each(paths: Iterable[str], notes: Iterable[str] = ()) -> tuple[Group, ..
     paths = list(paths)
     notes = list(notes) or [""] * len(paths)
     return tuple(Group((path,), note) for path, note in zip(paths, notes, strict=True))
-
-
-def count(number: int, what: str) -> str:
-    """Say how many there are.
-
-    >>> count(1, "picture"), count(1200, "picture"), count(2, "class")
-    ('1 picture', '1,200 pictures', '2 classes')
-    """
-    ending = "" if number == 1 else "es" if what.endswith("s") else "s"
-    return f"{number:,} {what}{ending}"

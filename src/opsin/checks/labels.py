@@ -10,9 +10,10 @@ is more probable than is usual for pictures that bear its name (confident learni
 import numpy as np
 
 from opsin.catalog import require_installed
-from opsin.checks.finding import NOTE, WARNING, Finding, Group, NotApplicableError, SkippedError, count
+from opsin.checks.finding import NOTE, WARNING, Finding, Group, NotApplicableError, SkippedError
 from opsin.checks.folds import classes_to_learn, fold_of, out_of_fold
 from opsin.checks.survey import Survey
+from opsin.counting import count
 from opsin.errors import MissingPackageError
 
 STRENGTH = 4.0

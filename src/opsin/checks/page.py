@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from opsin.checks.finding import PASSED, Finding, Group, count
+from opsin.checks.finding import PASSED, Finding, Group
 from opsin.checks.run import CheckReport
+from opsin.counting import count
 from opsin.errors import PictureError
 from opsin.images.preprocess import Preprocess
 from opsin.images.thumbnails import as_address, thumbnail
@@ -29,7 +30,9 @@ AS_TRAINING_SEES_IT = ("tiny", "huge", "odd-aspect", "odd-mode", "rotated")
 def check_page(report: CheckReport) -> str:
     """Return the page."""
     dataset = report.survey.dataset
-    title = f"{dataset.root.name}: {count(len(dataset), 'picture')}, {count(len(dataset.class_names), 'class')}"
+    title = (
+        f"{dataset.root.name}: {count(len(dataset), 'picture')}, {count(len(dataset.class_names), 'class', 'classes')}"
+    )
     sections = "".join(_section(report, finding) for finding in report.findings)
     style = files("opsin.checks").joinpath("page.css").read_text("utf-8")
     return (

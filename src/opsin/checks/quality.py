@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from opsin.checks.facts import SIDE, Facts
-from opsin.checks.finding import NOTE, WARNING, Finding, Group, NotApplicableError, count
+from opsin.checks.finding import NOTE, WARNING, Finding, Group, NotApplicableError
 from opsin.checks.survey import Survey
+from opsin.counting import count
 
 # Grey values go from 0 to 255.
 BLANK_DEVIATION = 2.0

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from opsin.checks.finding import NOTE, WARNING, Finding, Group, NotApplicableError, count
+from opsin.checks.finding import NOTE, WARNING, Finding, Group, NotApplicableError
 from opsin.checks.survey import Survey
+from opsin.counting import count
 from opsin.images.preprocess import Preprocess
 
 TINY = 0.5

@@ -276,7 +276,7 @@ def check(
     """Look for what is the matter with pictures and masks; nothing is changed."""
     from opsin.cli.bars import progress_bar
     from opsin.cli.check import lines_of
-    from opsin.evaluation.wording import count
+    from opsin.counting import count
     from opsin.segmentation.checks import check_pairs
 
     dataset = opened(data, names, ignore, colors, patient=True)

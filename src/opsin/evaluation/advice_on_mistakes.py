@@ -3,11 +3,12 @@
 import numpy as np
 
 from opsin.catalog import require
+from opsin.counting import count
 from opsin.evaluation.advice import Basis
 from opsin.evaluation.evidence import Advice, Slice
 from opsin.evaluation.report import Report
 from opsin.evaluation.slices import CUT_OFF, SURE, holm, is_worse, p_value
-from opsin.evaluation.wording import count, percent, shortened
+from opsin.evaluation.wording import percent, shortened
 
 CONFIDENT = 0.95
 """The probability from which a mistake makes one doubt its label."""

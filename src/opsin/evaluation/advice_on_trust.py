@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 
+from opsin.counting import count
 from opsin.evaluation.advice import Basis
 from opsin.evaluation.evidence import Advice
-from opsin.evaluation.wording import count, interval, percent, readable
+from opsin.evaluation.wording import interval, percent, readable
 
 GAP = 0.1
 """Training accuracy above that of the report, from which a model is said to have learned by heart."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from opsin.classifier import Classifier
+from opsin.counting import count
 from opsin.data.cache import Cache
 from opsin.data.dataset import ImageDataset
 from opsin.errors import DataError
@@ -18,7 +19,7 @@ from opsin.evaluation.evaluate import Progress, evaluate_each, without
 from opsin.evaluation.intervals import Estimate
 from opsin.evaluation.leaks import find_leaked
 from opsin.evaluation.report import Report
-from opsin.evaluation.wording import count, percent, readable, shortened
+from opsin.evaluation.wording import percent, readable, shortened
 
 SHOWN = 10
 CLASSES_SHOWN = 20

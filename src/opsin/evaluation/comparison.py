@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from opsin.catalog import require
+from opsin.counting import count
 from opsin.errors import DataError
 from opsin.evaluation.calibration import expected_error
 from opsin.evaluation.intervals import Estimate, estimate
-from opsin.evaluation.wording import count, interval, percent, score
+from opsin.evaluation.wording import interval, percent, score
 
 RESAMPLES = 2000
 

@@ -2,11 +2,12 @@
 
 from rich.cells import cell_len
 
+from opsin.counting import count
 from opsin.evaluation.corruptions import SEVERITIES
 from opsin.evaluation.evidence import Advice, Evidence, Robustness, Slice, WantedPrecision
 from opsin.evaluation.selective import Costs
 from opsin.evaluation.slices import is_worse
-from opsin.evaluation.wording import count, interval, percent, readable, score, shortened, span
+from opsin.evaluation.wording import interval, percent, readable, score, shortened, span
 
 SLICES = 5
 PATHS = 5

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from opsin.counting import count
 from opsin.evaluation.page.advice import what_to_do
 from opsin.evaluation.page.album import Album
 from opsin.evaluation.page.classes import classes
@@ -16,7 +17,6 @@ from opsin.evaluation.page.numbers import headline
 from opsin.evaluation.page.sureness import sureness
 from opsin.evaluation.page.training import chosen, left_out, training_curves
 from opsin.evaluation.report import Report
-from opsin.evaluation.wording import count
 
 _PARTS = {"test": "test pictures", "val": "validation pictures", "train": "training pictures", "all": "all pictures"}
 

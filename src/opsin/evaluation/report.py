@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from opsin.atomic import write_text
+from opsin.counting import count
 from opsin.errors import DataError
 from opsin.evaluation.calibration import Calibration, measure_calibration
 from opsin.evaluation.evidence import Evidence
 from opsin.evaluation.intervals import Estimate
 from opsin.evaluation.metrics import Metrics, check_predictions, measure
 from opsin.evaluation.selective import Cautious, RiskCoverage, risk_coverage, threshold_table
-from opsin.evaluation.wording import count, percent, readable
+from opsin.evaluation.wording import percent, readable
 
 FORMAT = 2
 

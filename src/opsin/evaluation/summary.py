@@ -2,13 +2,14 @@
 
 from rich.cells import cell_len
 
+from opsin.counting import count
 from opsin.evaluation.calibration import Calibration
 from opsin.evaluation.evidence_summary import summarize_evidence
 from opsin.evaluation.intervals import Estimate
 from opsin.evaluation.metrics import ClassScore
 from opsin.evaluation.mistakes import confused_pairs, worst_first
 from opsin.evaluation.report import Report
-from opsin.evaluation.wording import count, interval, percent, readable, score, shortened, span, value_of
+from opsin.evaluation.wording import interval, percent, readable, score, shortened, span, value_of
 
 # Up to this many classes are all shown; of more, only the worst.
 ALL_CLASSES = 20

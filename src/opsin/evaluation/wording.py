@@ -47,15 +47,6 @@ def value_of(estimate: Estimate | None) -> float | None:
     return None if estimate is None else estimate.value
 
 
-def count(n: int, noun: str, plural: str | None = None) -> str:
-    """Return a number with its noun.
-
-    >>> count(1, "picture"), count(2500, "picture"), count(0, "class", "classes")
-    ('1 picture', '2,500 pictures', '0 classes')
-    """
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
-
-
 def score(value: float | None) -> str:
     """Return a score from 0 to 1 with three digits, or a hyphen where there is none.
 

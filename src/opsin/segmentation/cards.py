@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from opsin.counting import count
 from opsin.evaluation.page.markup import escaped, place
-from opsin.evaluation.wording import count, percent
+from opsin.evaluation.wording import percent
 from opsin.images.decode import as_image
 from opsin.images.thumbnails import as_address
 from opsin.segmentation.classes import ClassTable

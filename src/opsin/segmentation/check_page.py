@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image
 
 from opsin.checks.finding import Finding, Group
+from opsin.counting import count
 from opsin.errors import PictureError
 from opsin.evaluation.page.frame import LIMIT, document
 from opsin.evaluation.page.markup import escaped, place, row, section, short, table
-from opsin.evaluation.wording import count, percent
+from opsin.evaluation.wording import percent
 from opsin.images.decode import decode_image
 from opsin.images.thumbnails import as_address, thumbnail
 from opsin.segmentation.checks import PairCheckReport

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from opsin.checks.finding import ERROR, NOTE, WARNING, Finding, Group, count, one_each
+from opsin.checks.finding import ERROR, NOTE, WARNING, Finding, Group, one_each
+from opsin.counting import count
 from opsin.segmentation.checks import PairSurvey
 from opsin.segmentation.orientation import LYING
 

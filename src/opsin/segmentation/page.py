@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from opsin.counting import count
 from opsin.evaluation.intervals import Estimate
 from opsin.evaluation.page.confusion import SHADES, TABLE_CLASSES, drawn_matrix
 from opsin.evaluation.page.frame import LIMIT, document
 from opsin.evaluation.page.markup import part, row, section, short, table
 from opsin.evaluation.page.svg import measured, told, whisker
 from opsin.evaluation.page.training import chosen, left_out, training_curves
-from opsin.evaluation.wording import count, interval, percent, score, span
+from opsin.evaluation.wording import interval, percent, score, span
 from opsin.segmentation.cards import JudgedPicture, cards
 from opsin.segmentation.classes import ClassTable
 from opsin.segmentation.metrics import ClassPixels, SegmentationMetrics

@@ -10,6 +10,7 @@ import numpy as np
 
 from opsin.atomic import write_bytes
 from opsin.classifier import Classifier, softmax
+from opsin.counting import count
 from opsin.data.splits import TEST, TRAIN, VAL
 from opsin.data.store import StoredImages
 from opsin.deciding import PRECISION, UNKNOWN, References, unit
@@ -17,7 +18,6 @@ from opsin.evaluation.evaluate import run_stored
 from opsin.evaluation.novelty import NEIGHBOUR, choose_references, fit_unknown, spread
 from opsin.evaluation.temperature import fit_temperature, log_loss
 from opsin.evaluation.thresholds import precision_table
-from opsin.evaluation.wording import count
 from opsin.model_folder import hash_files
 from opsin.names import KNOWN
 from opsin.training.learned import Learned

@@ -10,12 +10,13 @@ import numpy as np
 from opsin.architectures import ARCHITECTURES
 from opsin.architectures.cuts import Block
 from opsin.architectures.figures import PARAMETERS_AND_MULTIPLY_ADDS
+from opsin.counting import count
 from opsin.data.splits import TRAIN, VAL
 from opsin.data.store import StoredImages
 from opsin.errors import OpsinError
 from opsin.evaluation.intervals import estimate
 from opsin.evaluation.novelty import MOST_REFERENCES
-from opsin.evaluation.wording import count, interval, percent
+from opsin.evaluation.wording import interval, percent
 from opsin.features.speeds import recall_speed
 from opsin.pipeline import TrainingBatches
 from opsin.training.config import AUTO, TrainConfig, seconds_of

@@ -1,9 +1,10 @@
 """What to do next: a few sentences, the numbers behind them, and the pictures that they are about."""
 
+from opsin.counting import count
 from opsin.evaluation.evidence import Advice
 from opsin.evaluation.page.album import Album, gallery
 from opsin.evaluation.page.markup import escaped, place, section
-from opsin.evaluation.wording import count, percent
+from opsin.evaluation.wording import percent
 
 MOST = 5
 PICTURES = 8

@@ -1,11 +1,12 @@
 """Under which conditions it fails: pictures that have something in common, and pictures that were spoilt a little."""
 
+from opsin.counting import count
 from opsin.evaluation.evidence import Corrupted, Robustness, Slice
 from opsin.evaluation.page.markup import figure, part, row, section, short, table
 from opsin.evaluation.page.svg import COLORS, Axis, Chart, axis_for, measured, told
 from opsin.evaluation.report import Report
 from opsin.evaluation.slices import is_worse
-from opsin.evaluation.wording import count, percent, span
+from opsin.evaluation.wording import percent, span
 
 SLICES = 200
 LINE_HEIGHT = 15

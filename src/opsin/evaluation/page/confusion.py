@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from opsin.counting import count
 from opsin.evaluation.metrics import Metrics
 from opsin.evaluation.mistakes import Confusion, confused_pairs
 from opsin.evaluation.page.album import Album, gallery
 from opsin.evaluation.page.markup import escaped, figure, part, place, row, short, table
 from opsin.evaluation.page.svg import picture
 from opsin.evaluation.report import Report
-from opsin.evaluation.wording import count, percent, readable, shortened
+from opsin.evaluation.wording import percent, readable, shortened
 from opsin.images.thumbnails import as_address
 
 TABLE_CLASSES = 25

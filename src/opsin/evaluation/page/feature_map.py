@@ -4,12 +4,13 @@ import html
 
 import numpy as np
 
+from opsin.counting import count
 from opsin.evaluation.evidence import FeatureMap
 from opsin.evaluation.page.album import Album
 from opsin.evaluation.page.markup import escaped, figure, section
 from opsin.evaluation.page.svg import COLORS, mark, picture
 from opsin.evaluation.report import Report
-from opsin.evaluation.wording import count, percent, readable, shortened
+from opsin.evaluation.wording import percent, readable, shortened
 
 DOTS = 3000
 SHOWN = 120

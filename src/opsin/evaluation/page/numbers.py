@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator
 
+from opsin.counting import count
 from opsin.evaluation.intervals import Estimate
 from opsin.evaluation.metrics import Metrics
 from opsin.evaluation.page.markup import escaped, row, section, short, table
 from opsin.evaluation.page.svg import picture, whisker
 from opsin.evaluation.report import Report
-from opsin.evaluation.wording import count, interval, percent, score, span
+from opsin.evaluation.wording import interval, percent, score, span
 
 WIDTH = 480
 

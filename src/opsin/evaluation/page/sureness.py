@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 
+from opsin.counting import count
 from opsin.evaluation.calibration import Bin, Calibration, Reliability
 from opsin.evaluation.page.markup import figure, part, row, section, short, table
 from opsin.evaluation.page.svg import Axis, Chart, axis_for, measured, told
 from opsin.evaluation.report import Report
 from opsin.evaluation.selective import Cautious, Costs, RiskCoverage
-from opsin.evaluation.wording import count, percent, score, span
+from opsin.evaluation.wording import percent, score, span
 
 COST_CLASSES = 12
 """Up to this many classes the matrix of costs is shown."""

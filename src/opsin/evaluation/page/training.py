@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from opsin.counting import count
 from opsin.evaluation.page.markup import escaped, place, row, section, table
 from opsin.evaluation.page.svg import Chart, axis_for
-from opsin.evaluation.wording import count, percent, score
+from opsin.evaluation.wording import percent, score
 
 SKIPPED = 500
 VALUE_LENGTH = 400
