@@ -160,6 +160,24 @@ def test_a_damaged_memory_is_begun_again(damage, data, tmp_path, reads):
     assert reads[0] == []
 
 
+def test_a_memory_that_is_whole_outlives_an_error_of_the_moment(data, tmp_path, monkeypatch, reads):
+    expected = facts_of(data, tmp_path / "cache")
+    reads[0].clear()
+    recall, failed = Memory.recall, []
+
+    def fail_once(memory, stamps):
+        with memory._coping():
+            if not failed:
+                failed.append(True)
+                raise sqlite3.DatabaseError("of the moment")
+        return recall(memory, stamps)
+
+    monkeypatch.setattr(Memory, "recall", fail_once)
+
+    assert all(map(same, expected, facts_of(data, tmp_path / "cache")))
+    assert (failed, reads[0]) == ([True], [])
+
+
 def test_without_a_place_to_remember_everything_works(data, tmp_path, reads):
     (tmp_path / "file").write_text("not a folder")
 

@@ -333,6 +333,7 @@ main()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
 
-    assert process.returncode == ExitCode.INTERRUPTED, said.decode()
-    assert 0 < count_unseen(dataset, cache) < len(dataset)
+    unseen = count_unseen(dataset, cache)
+    assert process.returncode == ExitCode.INTERRUPTED, f"{unseen} of {len(dataset)} not looked at: {said.decode()}"
+    assert 0 < unseen < len(dataset)
     assert [file for file in Path(cache).iterdir() if not file.name.startswith("facts-")] == []

@@ -10,6 +10,7 @@ import pytest
 
 from opsin.architectures import build_network
 from opsin.data.dataset import ImageDataset
+from opsin.errors import OpsinError
 from opsin.evaluation.evaluate import evaluate
 from opsin.training import search as searching
 from opsin.training.config import TrainConfig, seconds_of
@@ -176,3 +177,19 @@ def test_a_budget_is_a_number_and_a_unit(budget, seconds):
 def test_speeds_that_were_never_measured_are_guessed_by_what_a_network_costs(monkeypatch):
     assert searching._cost(LARGE) > searching._cost(SMALL) > 0
     assert np.isfinite(searching._cost("convnext_xlarge"))
+
+
+@pytest.mark.slow
+def test_patience_is_what_the_user_says_and_short_otherwise(shapes, weights, tmp_path, monkeypatch):
+    seen = []
+
+    def look_at_patience(*_, config, **others):
+        seen.append(config.patience)
+        raise OpsinError("enough was seen")
+
+    monkeypatch.setattr(searching, "fine_tune", look_at_patience)
+
+    for number, changes in enumerate(({}, {"patience": 2}, {"patience": 0})):
+        run(shapes, tmp_path / str(number), weights, architecture=SMALL, unfreeze_blocks=1, **changes)
+
+    assert seen == [searching.PATIENCE, 2, 0]

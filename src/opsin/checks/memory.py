@@ -119,9 +119,18 @@ class Memory:
         except sqlite3.DatabaseError:
             self._disconnect()
             with contextlib.suppress(sqlite3.Error, OSError):
-                for suffix in ("", "-wal", "-shm"):
-                    self._path.with_name(FILE + suffix).unlink(missing_ok=True)
+                if not self._is_sound():
+                    for suffix in ("", "-wal", "-shm"):
+                        self._path.with_name(FILE + suffix).unlink(missing_ok=True)
                 self._connect()
+
+    def _is_sound(self) -> bool:
+        """Tell whether the file is a whole database: what went wrong was then of the moment, and others may use it."""
+        try:
+            with contextlib.closing(sqlite3.connect(self._path, timeout=_SECONDS)) as database:
+                return database.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+        except sqlite3.DatabaseError:
+            return False
 
     def _connect(self) -> None:
         self._database = sqlite3.connect(self._path, timeout=_SECONDS)

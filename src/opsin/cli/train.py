@@ -156,11 +156,13 @@ def train(
         0.0, help="Keep the moving average of the weights, with this decay (0.99 say).", rich_help_panel=LEARNING
     ),
     monitor: str = typer.Option(
-        "val_accuracy", help="What tells the best epoch: val_accuracy or val_loss.", rich_help_panel=LEARNING
+        "val_accuracy",
+        help="What tells the best epoch: val_accuracy or val_loss; --budget on pretrained weights goes by val_loss.",
+        rich_help_panel=LEARNING,
     ),
     patience: int | None = typer.Option(
         None,
-        help="Stop after so many epochs without improvement; 0: never early; default: 10.",
+        help="Stop after so many epochs without improvement; 0: never early; default: 10 (--budget on pretrained: 5).",
         rich_help_panel=LEARNING,
     ),
     plateau_patience: int = typer.Option(

@@ -226,7 +226,9 @@ class _Search:
         if not self._afford(f"{what} for up to {max(epochs, LEAST_EPOCHS)} epochs on {count(views, 'view')}", cost):
             return False
         began = time.monotonic()
-        settings = config.replace(views=views, fine_tune_epochs=epochs, monitor="val_loss", patience=PATIENCE)
+        patience = PATIENCE if self.first.settings.patience is None else config.patience
+        # By the loss, as all that is tried is compared.
+        settings = config.replace(views=views, fine_tune_epochs=epochs, monitor="val_loss", patience=patience)
         deadline = best.frozen.stop = self._deadline()
         try:
             fitted = fine_tune(
