@@ -9,6 +9,7 @@ import pytest
 
 import opsin
 from opsin.errors import ModelError, UsageError
+from opsin.explanation import network as networks
 from opsin.explanation.heat_maps import heat_maps
 from opsin.explanation.opening import open_network
 from opsin.exporters.foreign import Description
@@ -16,6 +17,8 @@ from opsin.images.drawing import draw_picture
 
 NAMES = ("a", "b", "c")
 SAID = Description(NAMES, "none")
+HELD_BY_FLAT = 16 * 20 * 3 + 14 * 18 * 6 + 7 * 9 * 6 + 2 * 5 * 7 * 8 + 2 * 2 * 3 * 8 + 8 + 3
+"""Numbers that the layers of `flat` give for a picture, its input left out."""
 IMAGES = np.stack([draw_picture(i, 16, 20) for i in range(3)]).astype(np.float32)
 
 
@@ -332,3 +335,16 @@ def separable(*, around: bool):
 @pytest.mark.parametrize(("around", "found"), [(False, "expanded"), (True, "sum")])
 def test_of_depthwise_convolutions_the_last_is_only_left_out_if_nothing_leads_around_it(around, found):
     assert open_network(separable(around=around), Description(NAMES, "none")).place().name == found
+
+
+def test_as_many_pictures_are_run_at_a_time_as_there_is_room_for(monkeypatch):
+    def maps():
+        network = open_network(flat(), SAID)
+        return network.batch_size, heat_maps(network, IMAGES, np.array([0, 1, 2]))[0]
+
+    many, expected = maps()
+    monkeypatch.setattr(networks, "HELD_BYTES", 2 * 4 * HELD_BY_FLAT)
+    two, found = maps()
+
+    assert (many, two) == (networks.MOST_AT_ONCE, 2)
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -62,7 +62,7 @@ class ArrayFile:
                 _reserve(file.fileno(), self.size)
             array = np.memmap(temporary / self.name, dtype=self.dtype, mode="r+", shape=self.shape)
             facts = fill(array)
-            array.flush()
+            # Not flushed: what a power cut takes before the system has written it, the checksums tell.
             index = {"format": FORMAT, "shape": self.shape, "dtype": self.dtype, "checksums": checksums(array)}
             (temporary / INDEX).write_text(json.dumps({**index, **facts}))
 

@@ -11,13 +11,11 @@ from opsin.explanation.calls import wrapped_calls
 from opsin.explanation.gradients import maps_of
 from opsin.explanation.network import ImageNetwork
 from opsin.explanation.places import Place
-from opsin.images.preprocess import Preprocess
 from opsin.images.reading import read_images
 
 if TYPE_CHECKING:
     import keras
 
-BATCH = 32
 _FOLLOWING = frozenset({"BatchNormalization", "ReLU", "Activation", "LeakyReLU", "PReLU", "Relu", "Relu6"})
 DUPLICATE = 0.999
 """The cosine of two filters from which on they are taken for the same."""
@@ -86,7 +84,7 @@ def most_exciting(
     place = network.place(layer)
     require_channel(place, channel)
     found: list[Excitement] = []
-    for names, images in _batches(network.preprocess, paths):
+    for names, images in _batches(network, paths):
         maps = maps_of(network, images, place)[..., channel]
         for name, one in zip(names, maps, strict=True):
             row, column = np.unravel_index(one.argmax(), one.shape)
@@ -118,7 +116,7 @@ def inspect_channels(network: ImageNetwork, paths: Sequence[str]) -> list[LayerH
 
     read = 0
     with wrapped_calls({place.operation: note(place.operation) for place in watched}):
-        for names, images in _batches(network.preprocess, paths):
+        for names, images in _batches(network, paths):
             network.logits(images)
             read += len(names)
     if not read:
@@ -203,16 +201,16 @@ def _sublayers(operation: "keras.Operation") -> Iterable:
     return flatten(include_self=False) if flatten else ()
 
 
-def _batches(preprocess: Preprocess, paths: Sequence[str]) -> Iterable[tuple[list[str], np.ndarray]]:
+def _batches(network: ImageNetwork, paths: Sequence[str]) -> Iterable[tuple[list[str], np.ndarray]]:
     """Yield the paths and the float32 images of those pictures that can be read, in batches."""
     names: list[str] = []
     images: list[np.ndarray] = []
-    for path, image in zip(paths, read_images(paths, preprocess), strict=True):
+    for path, image in zip(paths, read_images(paths, network.preprocess), strict=True):
         if isinstance(image, PictureError):
             continue
         names.append(path)
         images.append(image)
-        if len(names) == BATCH:
+        if len(names) == network.batch_size:
             yield names, np.stack(images).astype(np.float32)
             names, images = [], []
     if names:

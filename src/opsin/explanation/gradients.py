@@ -79,12 +79,12 @@ def pixel_gradients(
     return tape.gradient(scores, pixels).numpy(), scores.numpy()
 
 
-def scores_of(network: ImageNetwork, images: np.ndarray, class_indices: np.ndarray, batch_size: int = 32) -> np.ndarray:
+def scores_of(network: ImageNetwork, images: np.ndarray, class_indices: np.ndarray) -> np.ndarray:
     """Return the class's score of each picture, float32 (N,), computed in batches."""
-    batches = range(0, len(images), batch_size)
+    size = network.batch_size
     return np.concatenate(
         [
-            network.scores(network.logits(images[i : i + batch_size]), class_indices[i : i + batch_size]).numpy()
-            for i in batches
+            network.scores(network.logits(images[i : i + size]), class_indices[i : i + size]).numpy()
+            for i in range(0, len(images), size)
         ]
     )

@@ -8,8 +8,6 @@ from opsin.explanation import EXPLAINERS, ON_A_LAYER
 from opsin.explanation.network import ImageNetwork
 from opsin.explanation.places import Place
 
-BATCH = 32
-
 
 def heat_maps(
     network: ImageNetwork,
@@ -50,9 +48,10 @@ def heat_maps(
             f"{class_indices.max()}."
         )
     explainer = resolve(EXPLAINERS[method])
+    size = network.batch_size
     evidence = [
-        explainer(network, images[i : i + BATCH].astype(np.float32), class_indices[i : i + BATCH], place)
-        for i in range(0, len(images), BATCH)
+        explainer(network, images[i : i + size].astype(np.float32), class_indices[i : i + size], place)
+        for i in range(0, len(images), size)
     ]
     if not evidence:
         return np.zeros((0, 1, 1), np.float32), np.zeros(0, np.float32)

@@ -1,6 +1,7 @@
 """`ImageNetwork`: any Keras image classifier, from pixels to logits, with its layers in reach. TensorFlow only."""
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ from opsin.images.preprocess import Preprocess
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+MOST_AT_ONCE = 32
+HELD_BYTES = 2**30
+"""What all layers' outputs together may take; until a network is done with its pictures, Keras holds them all."""
 
 # They pass on what they get: what ends a network may stand before them.
 _PASSING = frozenset({"Reshape", "Flatten", "Identity", "Dropout", "Cast", "Squeeze"})
@@ -64,6 +69,12 @@ class ImageNetwork:
     def places(self) -> list[Place]:
         """Its layers, in the order in which they are done."""
         return self._first_run[0]
+
+    @functools.cached_property
+    def batch_size(self) -> int:
+        """How many pictures to run at a time, so that what the layers give takes bounded memory."""
+        held = 4 * sum(math.prod(place.shape) for place in self.places)
+        return min(MOST_AT_ONCE, max(1, HELD_BYTES // max(1, held)))
 
     def place(self, name: str | None = None) -> Place:
         """Return a layer by its name; None: the last one that gives maps, before pooling or flattening.

@@ -15,8 +15,6 @@ COMPLETE = 0.01
 SAMPLES = 50
 NOISE = 0.15
 """Standard deviation, as a fraction of the picture's range of values; the paper recommends 0.1 to 0.2."""
-_BATCH = 16
-"""Noisy copies, or steps, at once: with its gradients, one of MobileNetV2 at 224 pixels takes about 100 MB."""
 
 
 def integrated_gradients(
@@ -56,8 +54,8 @@ def attributions(network: ImageNetwork, image: np.ndarray, class_index: int) -> 
         places = (np.arange(steps) + 0.5) / steps
         # Of three steps, the middle one has the middle of the long step that they were.
         places = places if steps == STEPS[0] else places[np.arange(steps) % 3 != 1]
-        for start in range(0, len(places), _BATCH):
-            shares = places[start : start + _BATCH, None, None, None]
+        for start in range(0, len(places), network.batch_size):
+            shares = places[start : start + network.batch_size, None, None, None]
             between = (baseline + shares * (image - baseline)).astype(np.float32)
             total += pixel_gradients(network, between, np.full(len(between), class_index))[0].sum(axis=0)
         found = (image - baseline) * total / steps  # Equation 3.
@@ -81,8 +79,8 @@ def _smoothed(network: ImageNetwork, image: np.ndarray, class_index: int) -> np.
     random = np.random.default_rng(0)
     deviation = NOISE * float(np.ptp(image))
     total = np.zeros(image.shape, np.float64)
-    for start in range(0, SAMPLES, _BATCH):
-        count = min(_BATCH, SAMPLES - start)
+    for start in range(0, SAMPLES, network.batch_size):
+        count = min(network.batch_size, SAMPLES - start)
         noisy = image + random.normal(0, deviation, (count, *image.shape)).astype(np.float32)
         total += pixel_gradients(network, noisy, np.full(count, class_index))[0].sum(axis=0)
     return np.abs(total / SAMPLES).max(axis=2).astype(np.float32)  # The equation of section 2.2.

@@ -277,8 +277,8 @@ def _compute(
         array[start : start + len(images)] = features
         return start + len(images)
 
-    # One thread more than lanes: it reads while they run.
-    pool = ThreadPoolExecutor(extractor.lanes + 1, thread_name_prefix="opsin-features")
+    # Each thread reads what it runs: one more, to read while they run, takes from them.
+    pool = ThreadPoolExecutor(extractor.lanes, thread_name_prefix="opsin-features")
     try:
         for done in pool.map(compute, range(0, len(array), extractor.batch_size)):
             if progress is not None:
