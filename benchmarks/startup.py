@@ -88,7 +88,7 @@ def main() -> None:
         Figure("opsin predict, process start to answer", times[ours].median, "s", at_most=0.6),
         Figure("opsin predict, peak memory", memory[ours].median, "MB", at_most=200),
         Figure("opsin predict, heavy packages imported", len(heavy), at_most=0),
-        Figure("time, Keras script / opsin predict", times[theirs].median / times[ours].median),
+        Figure("time, Keras script / opsin predict", times[theirs].median / times[ours].median, at_least=15),
         Figure("memory, Keras script / opsin predict", memory[theirs].median / memory[ours].median),
     ]
     result.publish(options.results)

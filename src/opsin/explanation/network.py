@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 MOST_AT_ONCE = 32
-HELD_BYTES = 2**30
+HELD_BYTES = 2**29
 """What all layers' outputs together may take; until a network is done with its pictures, Keras holds them all."""
 
 # They pass on what they get: what ends a network may stand before them.
