@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -193,3 +194,35 @@ def test_patience_is_what_the_user_says_and_short_otherwise(shapes, weights, tmp
         run(shapes, tmp_path / str(number), weights, architecture=SMALL, unfreeze_blocks=1, **changes)
 
     assert seen == [searching.PATIENCE, 2, 0]
+
+
+@pytest.mark.slow
+def test_what_validation_cannot_tell_is_not_tried(shapes, weights, tmp_path, monkeypatch):
+    try_head = searching._Search._try_head
+
+    def all_right(search, begun):
+        better = try_head(search, begun)
+        search.best = dataclasses.replace(search.best, val_accuracy=1.0)
+        return better
+
+    monkeypatch.setattr(searching._Search, "_try_head", all_right)
+
+    finished = run(shapes, tmp_path / "run", weights, architecture=SMALL)
+
+    pictures = len(shapes.split(0.2, 0.2, seed=0).val)
+    said = f"Not tried: training blocks of {SMALL}. It is right about all of {pictures} validation pictures"
+    assert any(note.startswith(said) for note in notes(finished))
+    assert not any(note.startswith(("Next: ", "Fine-tuning")) for note in notes(finished))
+
+
+@pytest.mark.slow
+def test_after_two_failures_it_gives_up_and_says_so(shapes, weights, tmp_path, monkeypatch):
+    tried = []
+    monkeypatch.setattr(searching._Search, "_try_blocks", lambda search, blocks: tried.append(len(blocks)) or True)
+
+    finished = run(shapes, tmp_path / "run", weights, architecture=SMALL)
+
+    assert tried == [1, 2]
+    assert any(
+        note.startswith("2 in a row were not better: no further blocks are tried, with ") for note in notes(finished)
+    )

@@ -157,7 +157,7 @@ class _Search:
                 self._say(f"{name} is left out: {error}")
                 continue
             failures = 0 if better else failures + 1
-            if failures == FAILURES or self.stop.made:
+            if self.stop.made or self._gave_up(failures, "larger backbones are"):
                 break
 
     def try_fine_tuning(self) -> None:
@@ -169,9 +169,11 @@ class _Search:
             most = min(most, len(blocks_to_train(backbone, wanted)))
         failures = 0
         for number in range(1, most + 1):
-            if failures == FAILURES or self.stop.made or not self._try_blocks(blocks[-number:]):
+            if self.stop.made or self._cannot_be_told_better() or not self._try_blocks(blocks[-number:]):
                 break
             failures = 0 if self._last_was_better else failures + 1
+            if number < most and self._gave_up(failures, "further blocks are"):
+                break
 
     def finish(self) -> Learned:
         """Return the best, with what was tried as its history."""
@@ -217,7 +219,7 @@ class _Search:
         # An epoch runs the top forward and back, which costs about as much as the whole network forward.
         epoch = train / speed
         fixed = 2 * self.overhead + self._pictures() / speed
-        left = self.end - time.monotonic() - self._reserve()
+        left = self._left()
         while views > 1 and fixed + views * epoch + LEAST_EPOCHS * epoch > left:
             views -= 1
         epochs = min(config.fine_tune_epochs, int((left - fixed - views * epoch) / epoch))
@@ -257,6 +259,22 @@ class _Search:
         self._report(what, judged.val_accuracy, f"val loss {judged.val_loss:.3f}", began, self._last_was_better)
         return True
 
+    def _gave_up(self, failures: int, what: str) -> bool:
+        if failures == FAILURES:
+            self._say(f"{failures} in a row were not better: no {what} tried, with {self._left():.0f} s left.")
+        return failures == FAILURES
+
+    def _cannot_be_told_better(self) -> bool:
+        """Whether validation has nothing left to judge by: its loss alone tells how sure of itself a network is."""
+        if self.best.val_accuracy < 1:
+            return False
+        pictures = count(len(self.first.stored[VAL]), "validation picture")
+        self._say(
+            f"Not tried: training blocks of {self.best.begun.plan.config.architecture}. It is right about all of "
+            f"{pictures}, which cannot tell what is better; more of them could (--val). {self._left():.0f} s are left."
+        )
+        return True
+
     def _prepare(self, settings: TrainConfig) -> Begun:
         plan = make_plan(settings, self.first.parts[TRAIN])
         return prepare(plan, self.first.parts, self.first.run, settings=settings)
@@ -275,12 +293,15 @@ class _Search:
         return self.stop if self.best is None else Deadline(self.stop, self.end - self._reserve())
 
     def _afford(self, what: str, cost: float) -> bool:
-        left = self.end - time.monotonic() - self._reserve()
+        left = self._left()
         if cost > left or self.stop.made:
-            self._say(f"Not tried: {what}, about {cost:.0f} s; {max(left, 0):.0f} s are left.")
+            self._say(f"Not tried: {what}, about {cost:.0f} s; {left:.0f} s are left.")
             return False
         self._say(f"Next: {what}, about {cost:.0f} s of the {left:.0f} s that are left.")
         return True
+
+    def _left(self) -> float:
+        return max(0.0, self.end - time.monotonic() - self._reserve())
 
     def _reserve(self) -> float:
         """Return the seconds that saving a trained network, judging it and the report will take."""
