@@ -46,6 +46,8 @@ def main() -> None:
     settings = {"architecture": options.arch, "data": options.data.name, "pictures": len(paths)}
     settings |= {"rounds": options.rounds, "times": options.times}
     result = Result("extraction", "python -m benchmarks.extraction --data DIR --weights FILE", settings)
+    # Before anything large is loaded here, which would count as theirs.
+    few, many = (_peak(options, paths, times) for times in (1, options.times))
     embedder = open_embedder(options.arch, str(options.weights))
     extractor = _extractor(options.arch, options.weights)
     dataset = ImageDataset.open(options.data)
@@ -69,7 +71,6 @@ def main() -> None:
         shares = Series(f"{name} / what is possible", "", ratios(least, spent[name]))
         result.series.append(shares)
         result.figures.append(Figure(shares.what, shares.median, at_least=0.9))
-    few, many = (_peak(options, paths, times) for times in (1, options.times))
     result.figures += [
         Figure(f"opsin embed: peak memory, {len(paths):,} pictures", few, "MB"),
         Figure(f"opsin embed: peak memory, {options.times * len(paths):,} pictures", many, "MB"),

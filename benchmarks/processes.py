@@ -1,7 +1,9 @@
 """Processes: commands run as a user runs them, with their wall time and their peak memory (POSIX only)."""
 
+import math
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,8 @@ class Finished:
         started: when it was started, in seconds since the epoch.
         seconds: from its start to its end.
         processor_seconds: what it took of all cores together; other work on the machine hardly changes it.
-        peak_mb: its largest resident memory in MB (10**6 bytes), memory-mapped files included.
+        peak_mb: its largest resident memory in MB (10**6 bytes), memory-mapped files included. NaN if the process
+            that started it was as large: the system counts that as its own, and so cannot tell.
         exit_code: 0 if all went well; negative for a signal.
         output: what it wrote to stdout and stderr.
     """
@@ -73,7 +76,9 @@ def run(
         output.seek(0)
         text = output.read().decode(errors="replace")
     spent = usage.ru_utime + usage.ru_stime
-    return Finished(started, seconds, spent, _megabytes(usage.ru_maxrss), process.returncode, text)
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = _megabytes(usage.ru_maxrss) if usage.ru_maxrss > own else math.nan
+    return Finished(started, seconds, spent, peak, process.returncode, text)
 
 
 def is_running(process: subprocess.Popen) -> bool:

@@ -1,6 +1,8 @@
 """`benchmark`: each engine in a process of its own, and the fastest remembered."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -108,3 +110,13 @@ def test_another_model_or_a_damaged_memory_remembers_nothing(cache):
 
     (cache / engines.FILE).write_text("{")
     assert engines.recall_engine("a" * 64) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not count what started a process")
+def test_the_peak_of_a_process_is_its_own_however_large_the_one_that_started_it_was():
+    ballast = np.ones(75_000_000)
+
+    code = "from opsin.evaluation.engine_speed import _peak_megabytes as peak; print(peak())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ballast.nbytes / 1e6 > 2 * float(found.stdout) > 20
