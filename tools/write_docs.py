@@ -13,7 +13,7 @@ import opsin
 from opsin.architectures import ARCHITECTURES
 from opsin.augmentation import AUGMENTATIONS
 from opsin.augmentation.policies import POLICIES, describe
-from opsin.cli.main import COMMANDS, GROUPS
+from opsin.cli.main import COMMANDS, GROUPS, load
 from opsin.errors import ExitCode
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,22 +55,15 @@ def module_map() -> str:
 def reference() -> str:
     """Return the reference of commands, exit codes, catalogues and public names."""
     parts = ["# Reference", "Written from the code by `tools/write_docs.py`; do not edit.", "## Commands"]
+    parts += [command_section(name, getattr(load(name), name), load(name).EXAMPLES) for name in COMMANDS]
     parts += [
-        command_section(name_of(module), getattr(module, name_of(module)), module.EXAMPLES) for module in COMMANDS
-    ]
-    parts += [
-        command_section(f"{name_of(module)} {function.__name__}", function, module.EXAMPLES[function.__name__])
-        for module in GROUPS
-        for function in module.COMMANDS
+        command_section(f"{name} {function.__name__}", function, load(name).EXAMPLES[function.__name__])
+        for name in GROUPS
+        for function in load(name).COMMANDS
     ]
     parts += ["## Exit codes", *exit_codes(), "## Architectures", architectures()]
     parts += ["## Augmentation policies", policies(), "## Public names", public_names()]
     return "\n\n".join(parts) + "\n"
-
-
-def name_of(module: object) -> str:
-    """Return what a module of commands is called on the command line."""
-    return module.__name__.rpartition(".")[2]
 
 
 def command_section(name: str, function: Callable[..., None], examples: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from opsin.checks import quick
 from opsin.checks.quick import quick_check
-from opsin.cli.main import app
+from opsin.cli.main import make_app
 from opsin.data.dataset import ImageDataset
 from opsin.errors import GateError
 from opsin.images.drawing import draw_picture, save_image
@@ -97,8 +97,8 @@ def test_the_train_command_leaves_out_what_a_list_says_and_stops_on_warnings_if_
     (tmp_path / "skip.csv").write_text("path,reason\nb/also in b.png,conflicting-label\n")
     words = ["train", str(folder), "--arch", "lenet5", "--epochs", "1", "--strict-data", "--out"]
 
-    stopped = CliRunner().invoke(app, [*words, str(tmp_path / "stopped")])
-    trained = CliRunner().invoke(app, [*words, str(tmp_path / "trained"), "--skip", str(tmp_path / "skip.csv")])
+    stopped = CliRunner().invoke(make_app(), [*words, str(tmp_path / "stopped")])
+    trained = CliRunner().invoke(make_app(), [*words, str(tmp_path / "trained"), "--skip", str(tmp_path / "skip.csv")])
 
     assert isinstance(stopped.exception, GateError)
     assert trained.exit_code == 0, trained.output

@@ -2,57 +2,27 @@
 
 import errno
 import faulthandler
+import importlib
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from types import ModuleType
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from opsin import __version__
-from opsin.cli import (
-    archs,
-    benchmark,
-    check,
-    compare,
-    demo,
-    detect,
-    embed,
-    evaluate,
-    explain,
-    export,
-    predict,
-    segment,
-    serve,
-    similar,
-    summary,
-    train,
-    verify,
-)
 from opsin.errors import ExitCode, OpsinError
 
-# Each module has a function of its own name and EXAMPLES.
 COMMANDS = (
-    demo,
-    check,
-    train,
-    evaluate,
-    compare,
-    predict,
-    explain,
-    export,
-    verify,
-    benchmark,
-    serve,
-    embed,
-    similar,
-    archs,
-    summary,
+    *("demo", "check", "train", "evaluate", "compare", "predict", "explain", "export", "verify", "benchmark"),
+    *("serve", "embed", "similar", "archs", "summary"),
 )
+"""Modules beside this one, each with a function of its own name and EXAMPLES."""
 
-# Commands of commands: each module has COMMANDS, functions, and the EXAMPLES of each by its name.
-GROUPS = (segment, detect)
+GROUPS = ("segment", "detect")
+"""Commands of commands: each module has COMMANDS, functions, and the EXAMPLES of each by its name."""
 
 DEBUG = "--debug"
 
@@ -85,31 +55,10 @@ class _Command(TyperCommand):
         return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
 
 
-app = typer.Typer(
-    cls=_Commands,
-    help="From a folder of pictures to an image classifier that can be trusted and shipped.",
-    epilog="Start with: opsin demo",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
 def _add(to: typer.Typer, function: Callable[..., None], examples: Sequence[str]) -> None:
     # Typer keeps line breaks of an epilog only where a line is empty.
     shown = "\n\n".join(("[bold]Examples[/]", *examples))
     to.command(function.__name__, cls=_Command, epilog=shown)(function)
-
-
-for command in COMMANDS:
-    _add(app, getattr(command, command.__name__.rpartition(".")[2]), command.EXAMPLES)
-for group in GROUPS:
-    inner = typer.Typer(help=group.HELP, no_args_is_help=True, rich_markup_mode="rich")
-    for function in group.COMMANDS:
-        _add(inner, function, group.EXAMPLES[function.__name__])
-    app.add_typer(inner, name=group.__name__.rpartition(".")[2])
 
 
 def _print_version(wanted: bool) -> None:
@@ -118,7 +67,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
@@ -127,6 +75,49 @@ def _options(
     debug: bool = typer.Option(False, DEBUG, help="Show Python's traceback of an error; goes with every command."),
 ) -> None:
     pass
+
+
+def load(name: str) -> ModuleType:
+    """Return the module of a command or of a group."""
+    return importlib.import_module(f"opsin.cli.{name}")
+
+
+def make_app(names: Sequence[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
+    """Return the command line, of some commands and groups, or of all."""
+    made = typer.Typer(
+        cls=_Commands,
+        help="From a folder of pictures to an image classifier that can be trusted and shipped.",
+        epilog="Start with: opsin demo",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback()(_options)
+    for name in names:
+        module = load(name)
+        if name in COMMANDS:
+            _add(made, getattr(module, name), module.EXAMPLES)
+            continue
+        inner = typer.Typer(help=module.HELP, no_args_is_help=True, rich_markup_mode="rich")
+        for function in module.COMMANDS:
+            _add(inner, function, module.EXAMPLES[function.__name__])
+        made.add_typer(inner, name=name)
+    return made
+
+
+def app(arguments: Sequence[str] | None = None, *, standalone_mode: bool = True) -> object:
+    """Run the command line as a Typer app does, with nothing loaded but the command that is called.
+
+    Args:
+        arguments: what follows `opsin`; None for those of this process.
+        standalone_mode: whether to end the process.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    called = arguments[0] if arguments else ""
+    names = [called] if called in COMMANDS + GROUPS else COMMANDS + GROUPS
+    return make_app(names)(arguments, standalone_mode=standalone_mode)
 
 
 def _take_debug(arguments: list[str]) -> tuple[bool, list[str]]:
