@@ -302,7 +302,9 @@ def test_after_ctrl_c_what_was_looked_at_is_remembered(photos, tmp_path):
     from opsin.data.dataset import ImageDataset
 
     code = f"""
-import sys, time
+import signal, sys, time
+# What a shell starts in the background ignores it, and so does all that this starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from opsin.checks import survey
 looked = survey.look
 def slowly(content):

@@ -144,8 +144,8 @@ class _Search:
         wanted = self.first.settings
         if wanted.architecture != AUTO:
             return
-        failures = 0
-        for name in self._larger(architectures_at_hand(config)):
+        failures, names = 0, self._larger(architectures_at_hand(config))
+        for name in names:
             cost = self.overhead + self._pictures() / self._speed(name)
             if not self._afford(f"{name} with a linear head", cost):
                 break
@@ -157,7 +157,7 @@ class _Search:
                 self._say(f"{name} is left out: {error}")
                 continue
             failures = 0 if better else failures + 1
-            if self.stop.made or self._gave_up(failures, "larger backbones are"):
+            if self.stop.made or (name != names[-1] and self._gave_up(failures, "larger backbones are")):
                 break
 
     def try_fine_tuning(self) -> None:
