@@ -136,3 +136,19 @@ class TestStreams:
 
         assert done.returncode == ExitCode.UNUSABLE
         assert '"no-\udcff.png"' in done.stdout
+
+
+def test_no_command_is_loaded_but_the_one_that_is_called():
+    code = (
+        "import contextlib, sys; from opsin.cli.main import COMMANDS, GROUPS, app\n"
+        "with contextlib.suppress(SystemExit): app(sys.argv[1:])\n"
+        "print('loaded', *(name for name in COMMANDS + GROUPS if f'opsin.cli.{name}' in sys.modules))"
+    )
+
+    def loaded_by(*arguments):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()[-1].split()[1:]
+
+    assert loaded_by("archs", "--json") == ["archs"]
+    assert loaded_by("detect", "--help") == ["detect"]
+    assert len(loaded_by("--help")) > 15
