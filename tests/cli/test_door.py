@@ -31,7 +31,7 @@ def in_shell(line: str, *arguments: object) -> subprocess.CompletedProcess:
     [
         ("embed", "embed [OPTIONS] MODEL_OR_BACKBONE DATA"),
         ("evaluate", "evaluate [OPTIONS] MODEL DATA"),
-        ("predict", "predict [OPTIONS] MODEL [SOURCE]..."),
+        ("predict", "predict [OPTIONS] MODEL [SOURCE...]"),
         ("similar", "similar [OPTIONS] INDEX PICTURE..."),
         ("summary", "summary [OPTIONS] NAME"),
         ("train", "train [OPTIONS] DATA"),

@@ -30,7 +30,9 @@ def explain(
     model: Path = typer.Argument(
         metavar="MODEL", help="A run folder, a model folder, or any image network as a .keras file."
     ),
-    pictures: list[str] = typer.Argument(None, metavar="PICTURE", help="The pictures to explain.", show_default=False),
+    pictures: list[str] = typer.Argument(
+        None, metavar="PICTURE...", help="The pictures to explain.", show_default=False
+    ),
     method: list[str] = typer.Option(
         ["grad_cam"], help=f"How, again for several beside each other: {', '.join(EXPLAINERS)}, or {ALL}."
     ),

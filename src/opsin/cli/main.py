@@ -117,7 +117,7 @@ def app(arguments: Sequence[str] | None = None, *, standalone_mode: bool = True)
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     called = arguments[0] if arguments else ""
     names = [called] if called in COMMANDS + GROUPS else COMMANDS + GROUPS
-    return make_app(names)(arguments, standalone_mode=standalone_mode)
+    return make_app(names)(arguments, prog_name="opsin", standalone_mode=standalone_mode)
 
 
 def _take_debug(arguments: list[str]) -> tuple[bool, list[str]]:

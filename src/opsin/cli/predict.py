@@ -44,7 +44,7 @@ def predict(
     model: Path = typer.Argument(metavar="MODEL", help="A run folder, a model folder or an export."),
     sources: list[str] = typer.Argument(
         None,
-        metavar="SOURCE",
+        metavar="SOURCE...",
         help="Pictures, folders, videos, glob patterns; - reads paths of pictures from stdin, one a line; with "
         "--allow-url addresses.",
         show_default=False,

@@ -223,7 +223,7 @@ def evaluate(
 def predict(
     model: Path = typer.Argument(metavar="MODEL", help=MODEL_HELP),
     sources: list[str] = typer.Argument(
-        metavar="SOURCE", help="Pictures, folders, glob patterns; - reads paths from stdin, one a line."
+        metavar="SOURCE...", help="Pictures, folders, glob patterns; - reads paths from stdin, one a line."
     ),
     out: Path = typer.Option(..., help="The folder to write to; it must be new or empty."),
     tiles: bool = typer.Option(False, "--tiles", help="See large pictures at their own scale, in overlapping tiles."),

@@ -16,12 +16,12 @@ EXAMPLES = (
 def serve(
     paths: list[Path] = typer.Argument(
         None,
-        metavar="PATH",
+        metavar="PATH...",
         help="Runs, model folders, exports, or folders of numbered versions, which are watched.",
         show_default=False,
     ),
     name: list[str] = typer.Option([], help="What a model is called, in the order of the paths (default: its folder)."),
-    config: Path | None = typer.Option(None, help="A TOML file with these settings, and models by name in [models]."),
+    config: Path | None = typer.Option(None, help="These settings as a TOML file, models by name in its table models."),
     host: str | None = typer.Option(None, help="The address to listen at (default: 127.0.0.1)."),
     port: int | None = typer.Option(None, help="The port, 0 for any that is free (default: 8501)."),
     workers: int | None = typer.Option(None, help="How many processes answer (default: 1)."),

@@ -26,7 +26,7 @@ EXAMPLES = (
 
 def similar(
     index: Path = typer.Argument(metavar="INDEX", help="An index that opsin embed has written."),
-    pictures: list[str] = typer.Argument(metavar="PICTURE", help="Pictures to find similar ones to."),
+    pictures: list[str] = typer.Argument(metavar="PICTURE...", help="Pictures to find similar ones to."),
     top: int = typer.Option(10, min=1, help="How many similar pictures to name for each."),
     sheet: Path | None = typer.Option(None, help="Also draw them into this .png, .jpg or .webp."),
     model: str | None = typer.Option(None, help="Where the model is now that made the index; default: where it was."),
