@@ -7,6 +7,7 @@ A catalogue is an explicit dict in the package that owns the choices. Its values
 import difflib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
@@ -39,6 +40,9 @@ EXTRAS = {
     "python_multipart": "serve",
     "prometheus_client": "serve",
 }
+# OpenVINO and NNCF report their use to their makers by way of this package, from the moment they are imported, and
+# write an identifier into the user's home for it. They do without where it is not installed.
+REPORTER = "openvino_telemetry"
 
 
 def choose(kind: str, name: str, choices: Iterable[str]) -> str:
@@ -79,6 +83,8 @@ def require(package: str, purpose: str) -> ModuleType:
     Raises:
         MissingPackageError: it is not installed.
     """
+    # An entry of None is what Python takes for a package that is not installed.
+    sys.modules.setdefault(REPORTER, None)
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:

@@ -1,7 +1,6 @@
 """Exports in OpenVINO's format: `model.xml` and its numbers in `model.bin`, one input, one output."""
 
 import contextlib
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -59,8 +58,6 @@ def write(folder: Path, network: "keras.Model", request: Request) -> Written:
 
 
 def _quantize(model: Any, calibration: np.ndarray) -> Any:
-    # NNCF counts its users by way of the network unless this is set before it is imported.
-    os.environ["NNCF_CI"] = "1"
     nncf = require("nncf", "writing an OpenVINO network of 8-bit integers")
     nncf.set_log_level(40)
     pictures = nncf.Dataset([image[None].astype(np.float32) for image in calibration])
