@@ -14,15 +14,15 @@ from opsin.atomic import replacing
 from opsin.catalog import choose, resolve
 from opsin.deciding import FROM_CARD as FROM_CARD
 from opsin.deciding import UNKNOWN, Decision, decide_by
-from opsin.engines import recall_engine
 from opsin.errors import ModelError, PictureError, UsageError
 from opsin.images.link import Link
 from opsin.images.preprocess import Preprocess
-from opsin.model_folder import Artefact, ModelCard, exported_folder, find_model_folder
+from opsin.model_folder import ModelCard, find_model_folder
 from opsin.names import CARD
-from opsin.runtimes import ENGINES, IN_THE_MODEL, INT8, RUNTIMES, is_installed
+from opsin.runtimes import ENGINES, RUNTIMES
 from opsin.runtimes.ahead import read_and_run
 from opsin.runtimes.base import Outputs, Runtime, SideBySide
+from opsin.runtimes.engines import choose_engine, own_engine
 from opsin.runtimes.views import run_in_views
 
 Source = str | os.PathLike | bytes | Link | Image.Image | np.ndarray
@@ -70,7 +70,8 @@ class Classifier:
     Args:
         runtime: what runs the network.
         card: class names, recipe and calibration.
-        folder: the model folder it was read from.
+        folder: the model folder it was read from, or the export.
+        source: the model folder that `folder` is an export of, where the model was asked for; None: `folder` itself.
         flips: whether each picture is seen mirrored left-right as well, and the two answers are averaged: a little
             better where left and right mean nothing, at twice the time.
         shifts: whether it is also seen moved a little to two corners, at three times the time; that helps networks
@@ -84,6 +85,7 @@ class Classifier:
         card: ModelCard,
         folder: Path,
         *,
+        source: Path | None = None,
         flips: bool = False,
         shifts: bool = False,
         decision: Decision | None = None,
@@ -91,6 +93,7 @@ class Classifier:
         self.runtime = runtime
         self.card = card
         self.folder = folder
+        self.source = source or folder
         self.flips = flips
         self.shifts = shifts
         self.decision = decision
@@ -128,13 +131,32 @@ class Classifier:
             choose("runtime", runtime, ENGINES)
         if threads is not None and threads < 1:
             raise UsageError(f"Expected at least 1 thread; received {threads}.")
-        folder = find_model_folder(path)
-        folder, card = _choose_engine(folder, ModelCard.read(folder), runtime)
+        source = find_model_folder(path)
+        folder, card = choose_engine(source, ModelCard.read(source), runtime)
         engine = runtime if card.artefact is None else card.artefact.format
         network = resolve(RUNTIMES[engine or "litert"])(folder, card, threads)
         _require_same_shape(network, card, folder)
         decision = decide_by(card, folder, threshold=threshold)
-        return cls(network, card, folder, flips=flips, shifts=shifts, decision=decision)
+        return cls(network, card, folder, source=source, flips=flips, shifts=shifts, decision=decision)
+
+    @classmethod
+    def open_own(cls, path: str | Path) -> "Classifier":
+        """Open a run folder, a model folder or an export with what is in that folder itself, whatever is fastest here.
+
+        Args:
+            path: the folder.
+
+        Raises:
+            UsageError: there is nothing at the path.
+            ModelError: the folder is no model, or a file in it is missing or altered.
+            MissingPackageError: the model was saved without a LiteRT twin, and Keras is not installed.
+        """
+        folder = find_model_folder(path)
+        return cls.open(folder, own_engine(folder, ModelCard.read(folder)))
+
+    def at_source(self) -> "Classifier":
+        """Return the classifier of the model itself, where `open` took an export of it, the fastest here."""
+        return self if self.folder == self.source else Classifier.open_own(self.source)
 
     def deciding(
         self,
@@ -160,7 +182,12 @@ class Classifier:
         """
         decision = decide_by(self.card, self.folder, threshold=threshold, keep=keep, precision=precision)
         views = {"flips": self.flips, "shifts": self.shifts}
-        return Classifier(self.runtime, self.card, self.folder, **views, decision=decision)
+        return Classifier(self.runtime, self.card, self.folder, source=self.source, **views, decision=decision)
+
+    @property
+    def run_folder(self) -> Path:
+        """What the model folder lies in: a run, with its account of the pictures, unless it was copied elsewhere."""
+        return self.source.resolve().parent
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -289,74 +316,12 @@ class Classifier:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"Expected an empty place to save the model in; {str(folder)!r} holds something.")
         with replacing(folder) as temporary:
-            for path in list(self.folder.rglob("*")):
+            for path in list(self.source.rglob("*")):
                 if path.is_file():
-                    copy = temporary / path.relative_to(self.folder)
+                    copy = temporary / path.relative_to(self.source)
                     copy.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(path, copy)
         return folder
-
-
-def _choose_engine(folder: Path, card: ModelCard, runtime: str | None) -> tuple[Path, ModelCard]:
-    """Return the folder to open, and its card: the model's own, or that of its export."""
-    if card.artefact is not None:
-        engine = engine_of(card.artefact)
-        if runtime not in (None, engine):
-            raise UsageError(
-                f"Expected {engine!r} as runtime, which {str(folder)!r} was exported for; received {runtime!r}. Leave "
-                "it out, or give the model that it was exported from."
-            )
-        return folder, card
-    if runtime is None:
-        return _fastest(folder, card)
-    if runtime in IN_THE_MODEL:
-        return folder, card
-    return find_export(folder, card, runtime)
-
-
-def _fastest(folder: Path, card: ModelCard) -> tuple[Path, ModelCard]:
-    """Return the export that was fastest here, if it is still there and can be run; else the model itself."""
-    engine = recall_engine(card.sha256)
-    if engine is None or engine in IN_THE_MODEL or not is_installed(engine):
-        return folder, card
-    try:
-        return find_export(folder, card, engine)
-    except (UsageError, ModelError):
-        return folder, card
-
-
-def engine_of(artefact: Artefact) -> str:
-    """Return the name, in `opsin.runtimes.ENGINES`, of what runs an export."""
-    return artefact.format + INT8 * artefact.int8
-
-
-def find_export(folder: Path, card: ModelCard, engine: str) -> tuple[Path, ModelCard]:
-    """Return a model's export and its card.
-
-    Args:
-        folder: the model folder.
-        card: its card.
-        engine: which export.
-
-    Raises:
-        UsageError: there is none where `opsin export` puts it.
-        ModelError: it was made from another model, one that was there before, say.
-    """
-    command = f"opsin export MODEL --format {engine.removesuffix(INT8)}" + " --int8" * engine.endswith(INT8)
-    place = exported_folder(folder, engine)
-    try:
-        place = find_model_folder(place)
-    except (UsageError, ModelError):
-        raise UsageError(
-            f"Expected an export for {engine!r}; there is none at {str(place)!r}. Make it: {command}"
-        ) from None
-    found = ModelCard.read(place)
-    if found.artefact is None or found.artefact.source != card.sha256:
-        raise ModelError(
-            f"Expected the export of {str(folder)!r}; what is at {str(place)!r} was made from another model. Make it "
-            f"again: {command}"
-        )
-    return place, found
 
 
 def _require_same_shape(runtime: Runtime, card: ModelCard, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """`benchmark`: each engine in a process of its own, and the fastest remembered."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,13 +9,17 @@ import numpy as np
 import pytest
 
 import opsin
-from opsin import engines
 from opsin.errors import UsageError
 from opsin.evaluation import benchmark as module
+from opsin.evaluation.background import read_background
 from opsin.evaluation.benchmark import benchmark
+from opsin.evaluation.choose_part import choose_part
 from opsin.evaluation.engine_results import EngineResult
 from opsin.evaluation.intervals import estimate
 from opsin.exporters.export import export
+from opsin.exporters.verify import verify
+from opsin.features.embedders import open_embedder
+from opsin.runtimes import engines
 
 
 @pytest.fixture
@@ -25,9 +30,14 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def run(tiny_run, tmp_path_factory):
-    import shutil
-
     return shutil.copytree(tiny_run, tmp_path_factory.mktemp("benchmark") / "run")
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_run, tmp_path_factory):
+    own = shutil.copytree(tiny_run, tmp_path_factory.mktemp("exported") / "run")
+    export(opsin.Classifier.open(own, "litert"), format="onnx")
+    return own
 
 
 def result(engine, speed, agreement=1.0):
@@ -101,6 +111,48 @@ def test_what_is_remembered_is_what_prediction_takes_while_it_is_there(run, cach
     )
     (run / "exports" / "onnx" / "opsin.json").unlink()
     assert opsin.Classifier.open(run).card.artefact is None
+
+
+class TestWhereAnExportIsFastest:
+    """What wants the model itself, its run or its gradients finds them all the same."""
+
+    @pytest.fixture
+    def fastest(self, exported, cache):
+        model = opsin.Classifier.open(exported, "litert")
+        engines.remember_engine(model.card.sha256, "onnx")
+        opened = opsin.Classifier.open(exported)
+        assert opened.card.artefact.format == "onnx"
+        return opened
+
+    def test_it_is_judged_on_what_it_never_saw(self, fastest, tiny_data):
+        part = choose_part(fastest, opsin.ImageDataset.open(tiny_data))
+
+        assert part.name == "test"
+        assert "the model never saw them" in part.notes[0]
+        assert read_background(fastest.deciding(threshold=0.5), set()).train_counts
+
+    def test_it_is_exported_to_other_formats(self, fastest, exported):
+        made = export(fastest, format="litert")
+
+        assert made.folder == exported / "exports" / "litert"
+
+    def test_it_is_explained(self, fastest):
+        picture = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+
+        assert opsin.explain(fastest, picture).heat_map.shape == (24, 24)
+
+    def test_it_gives_features(self, fastest, exported):
+        images = np.zeros((2, 24, 24, 3), np.uint8)
+
+        expected = open_embedder(exported).run(images)
+
+        np.testing.assert_array_equal(open_embedder(fastest).run(images), expected)
+
+    def test_the_model_is_what_is_saved_and_verified(self, fastest, exported, tmp_path):
+        saved = fastest.save(tmp_path / "saved")
+
+        assert (saved / "model.keras").is_file()
+        assert [check.what for check in verify(exported).checks] == ["files", "golden pictures in LiteRTRuntime"]
 
 
 def test_another_model_or_a_damaged_memory_remembers_nothing(cache):

@@ -92,17 +92,12 @@ def export(
 
 def _open(model: Path, classes: Path | None, preprocess: str | None) -> "Classifier":
     from opsin.classifier import Classifier
-    from opsin.model_folder import ModelCard, find_model_folder
-    from opsin.names import TWIN
 
     if classes is not None or preprocess is not None:
         raise UsageError(
             "Expected --classes and --preprocess only with a .keras file: a model folder knows its own. Leave them out."
         )
-    # Saved without a twin, it can still be exported.
-    folder = find_model_folder(model)
-    has_twin = (folder / TWIN).is_file() or ModelCard.read(folder).artefact is not None
-    return Classifier.open(folder, None if has_twin else "keras")
+    return Classifier.open_own(model)
 
 
 def _adopt(

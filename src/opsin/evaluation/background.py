@@ -57,7 +57,7 @@ def read_background(classifier: Classifier, judged: set[str]) -> Background:
         classifier: the model.
         judged: the report's pictures; they are not among those that were held out otherwise.
     """
-    run = classifier.folder.resolve().parent
+    run = classifier.run_folder
     # Beside a model that was copied elsewhere, files of such names are somebody else's.
     if not (run / FILES).is_file():
         return Background()

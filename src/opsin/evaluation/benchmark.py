@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from opsin.catalog import choose, require_installed
-from opsin.classifier import Classifier, find_export
+from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
-from opsin.engines import remember_engine
 from opsin.errors import ModelError, OpsinError, UsageError
 from opsin.evaluation.engine_results import Benchmark, EngineResult
 from opsin.evaluation.engine_speed import BATCH
@@ -23,6 +22,7 @@ from opsin.exporters.proof_pictures import sample
 from opsin.model_folder import ModelCard, find_model_folder
 from opsin.names import KERAS, TWIN
 from opsin.runtimes import ENGINES, IN_THE_MODEL, INT8, PACKAGES
+from opsin.runtimes.engines import find_export, remember_engine
 
 QUICK_TO_START = ("litert", "onnx", "openvino")
 """Those that load no TensorFlow: one of them is chosen for prediction."""
@@ -64,7 +64,7 @@ def benchmark(
     """
     for engine in engines or ():
         choose("engine", engine, ENGINES)
-    classifier = Classifier.open(model, "litert" if (_folder(model) / TWIN).is_file() else "keras")
+    classifier = Classifier.open_own(_folder(model))
     all_labels = match_labels(classifier, data)
     pictures = sample(data, classifier.preprocess, PICTURES)
     index = {name: i for i, name in enumerate(data.names)}

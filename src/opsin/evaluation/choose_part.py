@@ -53,7 +53,7 @@ def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) 
         DataError: the data has no such part.
     """
     choose("split", wanted, [AUTO, ALL, *SPLITS])
-    account = classifier.folder.resolve().parent / FILES
+    account = classifier.run_folder / FILES
     parts = read_parts(account, data) if account.is_file() else {}
     seen = sum(len(part) for part in parts.values())
     trained_on_it = classifier.card.provenance.get("data", {}).get("fingerprint") == data.fingerprint

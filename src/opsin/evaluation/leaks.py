@@ -27,7 +27,7 @@ def find_leaked(classifier: Classifier, data: ImageDataset, judged: ImageDataset
         bool (m,), for each judged picture; all False where nothing is known.
     """
     none = np.zeros(len(judged), dtype=bool)
-    account = classifier.folder.resolve().parent / FILES
+    account = classifier.run_folder / FILES
     if account.is_file():
         learned = set(read_parts(account, data)[TRAIN].names)
     else:

@@ -174,7 +174,7 @@ def read_known(classifier: Classifier, root: Path | None) -> Known | None:
         ModelError: their features are missing or altered.
         DataError: the account is damaged.
     """
-    run, card = classifier.folder.resolve().parent, classifier.card
+    run, card = classifier.run_folder, classifier.card
     if KNOWN not in card.files or not (run / FILES).is_file():
         return None
     features = read_known_features(card, classifier.folder)

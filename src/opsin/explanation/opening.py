@@ -41,7 +41,7 @@ def open_network(
     if isinstance(model, ImageNetwork):
         return model
     if isinstance(model, Classifier):
-        return _of_folder(model.folder, model.card)
+        return _of_folder(model.source, ModelCard.read(model.source))
     if isinstance(model, str | Path):
         if Path(model).is_file():
             return _of_keras(_load(Path(model), trust), description)

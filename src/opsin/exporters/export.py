@@ -13,7 +13,7 @@ import numpy as np
 
 from opsin.atomic import replacing
 from opsin.catalog import choose, require, resolve
-from opsin.classifier import Classifier, engine_of, softmax
+from opsin.classifier import Classifier, softmax
 from opsin.data.dataset import ImageDataset
 from opsin.errors import DataError, ModelError, ParityError, UsageError
 from opsin.exporters import FORMATS, IN_INT8, PAGES, browser, proof_pictures
@@ -27,6 +27,7 @@ from opsin.model_folder import Artefact, ModelCard, exported_folder, hash_files,
 from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES, KNOWN, MODEL
 from opsin.runtimes import INT8 as INT8_SUFFIX
 from opsin.runtimes.base import Outputs
+from opsin.runtimes.engines import engine_of
 from opsin.runtimes.keras import open_keras
 from opsin.runtimes.saved_model import SavedModelRuntime
 
@@ -96,6 +97,7 @@ def export(
     if ort_web is not None and format not in PAGES:
         raise UsageError(f"Expected --format browser with --ort-web; received {format}. Leave one of them out.")
     package = browser.find_runtime(None if ort_web is None else Path(ort_web)) if format in PAGES else None
+    classifier = classifier.at_source()
     if classifier.card.artefact is not None:
         raise UsageError(
             f"Expected the model itself; {str(classifier.folder)!r} is an export of one. Give the run folder that it "

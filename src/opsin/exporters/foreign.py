@@ -13,7 +13,6 @@ from opsin.errors import ModelError, UsageError
 from opsin.exporters.write_model import write_model
 from opsin.images.preprocess import Preprocess
 from opsin.model_folder import ModelCard
-from opsin.names import TWIN
 from opsin.runtimes.keras import load_keras, node_of
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def adopt(path: str | Path, description: Description, folder: Path, *, trust: bo
     provenance = {"opsin": __version__, "architecture": network.name, "source": Path(path).name}
     card = ModelCard(description.class_names, recipe, provenance=provenance)
     write_model(folder, whole, card)
-    return Classifier.open(folder, "litert" if (folder / TWIN).is_file() else "keras")
+    return Classifier.open_own(folder)
 
 
 def read_class_names(path: str | Path) -> tuple[str, ...]:

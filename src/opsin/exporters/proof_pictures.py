@@ -51,7 +51,7 @@ def drawn(preprocess: Preprocess, count: int) -> Pictures:
 def find_training_data(classifier: Classifier) -> ImageDataset | None:
     """Open the data that a run was trained on, where it was then; None if it cannot be found or read."""
     try:
-        environment = json.loads((classifier.folder.resolve().parent / ENVIRONMENT).read_text(encoding="utf-8"))
+        environment = json.loads((classifier.run_folder / ENVIRONMENT).read_text(encoding="utf-8"))
         return ImageDataset.open(environment["data"])
     except (OSError, ValueError, KeyError, TypeError, OpsinError):
         return None
@@ -63,7 +63,7 @@ def share_out(classifier: Classifier, data: ImageDataset) -> tuple[ImageDataset,
     By the run's own account the first are training pictures and the others held out; of other data, every second
     picture is one or the other.
     """
-    account = classifier.folder.resolve().parent / FILES
+    account = classifier.run_folder / FILES
     parts = read_parts(account, data) if account.is_file() else {}
     held_out = [parts[name] for name in (TEST, VAL) if name in parts and len(parts[name])]
     if parts and len(parts[TRAIN]) and held_out:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from opsin.catalog import choose
-from opsin.classifier import Classifier, find_export, softmax
+from opsin.classifier import Classifier, softmax
 from opsin.errors import ModelError, OpsinError
 from opsin.exporters.parity import FLOAT
 from opsin.model_folder import ModelCard, find_model_folder, hash_files, read_proved
 from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES
 from opsin.runtimes import ENGINES, IN_THE_MODEL
+from opsin.runtimes.engines import find_export
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def verify(path: str | Path, *, runtime: str | None = None) -> Verification:
     found = check_files(folder, card)
     if not found.passed:
         return found
-    return replace(found, checks=(*found.checks, replay(Classifier.open(folder, runtime))))
+    opened = Classifier.open_own(folder) if runtime is None else Classifier.open(folder, runtime)
+    return replace(found, checks=(*found.checks, replay(opened)))
 
 
 def check_files(folder: Path, card: ModelCard) -> Verification:

@@ -141,6 +141,7 @@ def _called(source: object) -> str:
 
 
 def _of_classifier(classifier: Classifier) -> Embedder:
+    classifier = classifier.at_source()
     card = classifier.card
     if card.artefact is not None:
         raise UsageError(

@@ -11,7 +11,7 @@ from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.exporters.write_model import write_model
 from opsin.model_folder import ModelCard
-from opsin.names import MODEL, TWIN
+from opsin.names import MODEL
 from opsin.training.plan import Plan
 from opsin.training.run_folder import RunFolder
 
@@ -51,6 +51,6 @@ class Saver:
         card = ModelCard(self.train.class_names, self.plan.preprocess, provenance=said)
         for remark in write_model(self.run / MODEL, network, card, twin=twin):
             self.run.say(remark)
-        classifier = Classifier.open(self.run.path, "litert" if (self.run / MODEL / TWIN).is_file() else "keras")
+        classifier = Classifier.open_own(self.run.path)
         self.run.emit("model_saved", folder=str(self.run / MODEL))
         return classifier
