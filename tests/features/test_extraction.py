@@ -2,6 +2,7 @@
 
 import errno
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -410,6 +411,8 @@ class BrokenError(Exception):
 
 def test_a_network_that_fails_ends_all_threads_and_leaves_nothing(cache):
     def fail(images):
+        # The others take their time, as a network does: else all may be done before the first failure is seen.
+        time.sleep(0.2 if len(failing.seen) > 1 else 0)
         raise BrokenError("half-way")
 
     failing = Network(fail)
