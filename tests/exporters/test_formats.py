@@ -14,8 +14,12 @@ from ai_edge_litert.interpreter import Interpreter
 
 from opsin.classifier import Classifier, softmax
 from opsin.exporters import FORMATS, IN_INT8
+from opsin.exporters import openvino as openvino_format
+from opsin.exporters.litert import convert_to_int8, name_ends
 from opsin.exporters.onnx import convert_to_onnx
+from opsin.exporters.written import Request
 from opsin.images.drawing import draw_picture
+from opsin.images.preprocess import Preprocess
 
 FLOAT = tuple(FORMATS)
 INT8 = tuple(f"{format}-int8" for format in IN_INT8)
@@ -200,6 +204,55 @@ def test_an_openvino_network_has_one_input_and_one_output_for_any_number_of_pict
     assert {end.element_type for end in (image, probabilities)} == {openvino.Type.f32}
     assert model.get_rt_info(["model_info", "labels"]).astype(str) == "checks discs stripes"
     assert ("FakeQuantize" in {step.get_type_name() for step in model.get_ops()}) is engine.endswith("int8")
+
+
+def _separable_network() -> keras.Model:
+    image = keras.Input((16, 16, 3), name="image")
+    x = keras.layers.Conv2D(8, 3, padding="same", use_bias=False)(image)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.ReLU(6.0)(x)
+    x = keras.layers.DepthwiseConv2D(3, use_bias=False)(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(3, activation="softmax")(x))
+
+
+def test_an_openvino_network_has_normalisation_and_bounds_folded_in(tmp_path):
+    request = Request(NAMES, Preprocess(16, 16), "separable")
+
+    openvino_format.write(tmp_path, _separable_network(), request)
+
+    steps = [step.get_type_name() for step in openvino.Core().read_model(tmp_path / "model.xml").get_ops()]
+    assert not {"BatchNormInference", "Multiply", "Minimum", "Maximum", "ShapeOf"}.intersection(steps)
+    assert {"Convolution", "GroupConvolution", "Clamp"} <= set(steps)
+    assert b"\n" not in (tmp_path / "model.xml").read_bytes().strip().partition(b"?>")[2]
+
+
+def test_equal_zero_points_of_a_litert_file_stand_in_it_once():
+    calibration = np.stack([draw_picture(number, 16, 16) for number in range(4)])
+    converted = convert_to_int8(_separable_network(), calibration)
+
+    packed = name_ends(converted, ["image"], ["probabilities"])
+
+    before, after = (_tensors(content) for content in (converted, packed))
+    assert [zero_point for zero_point, _ in after] == [zero_point for zero_point, _ in before]
+    # One for each channel, where there are scales for each.
+    assert sorted({len(zero_point) for zero_point, _ in after}) == [0, 1, 3, 8]
+    per_channel = [place for zero_point, place in after if len(zero_point) == 8]
+    assert len(per_channel) > 2
+    assert len(set(per_channel)) == 1
+
+
+def _tensors(content: bytes) -> list[tuple[tuple[int, ...], int | None]]:
+    """Return each tensor's zero points and where in the file they lie."""
+    graph = schema.Model.GetRootAsModel(content, 0).Subgraphs(0)
+    found = []
+    for number in range(graph.TensorsLength()):
+        quantization = graph.Tensors(number).Quantization()
+        offset = quantization._tab.Offset(10)  # `zero_point` is the fourth field.
+        values = tuple(quantization.ZeroPointAsNumpy()) if offset else ()
+        found.append((values, quantization._tab.Vector(offset) if offset else None))
+    return found
 
 
 @pytest.mark.parametrize("groups", [2, 6])

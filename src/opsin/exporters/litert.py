@@ -129,7 +129,6 @@ def name_ends(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> 
         inputs: a name for each input, in the file's order.
         outputs: a name for each output, in the file's order.
     """
-    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     def named(names: Sequence[str], indices: Iterable[int]) -> list:
@@ -144,7 +143,31 @@ def name_ends(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> 
     signature.inputs = named(inputs, model.subgraphs[0].inputs)
     signature.outputs = named(outputs, model.subgraphs[0].outputs)
     model.signatureDefs = [signature]
-    builder = flatbuffers.Builder(len(content) + 4096)
+    return packed(model)
+
+
+def packed(model: Any) -> bytes:
+    """Return a network of LiteRT's schema (`ModelT`) as a file, in which equal zero points stand once.
+
+    TensorFlow's converter writes a zero point for each channel of each quantized tensor, 8 bytes of zeros: a tenth
+    of an 8-bit MobileNetV2. In a FlatBuffer, tensors may share one vector.
+    """
+    import flatbuffers
+
+    class Builder(flatbuffers.Builder):
+        def __init__(self) -> None:
+            super().__init__(2**20)
+            self._written: dict[bytes, int] = {}
+
+        def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802 - its name in FlatBuffers
+            # Nothing but zero points is of this type; weights that are alike today may be replaced one by one.
+            if x.dtype != np.int64:
+                return super().CreateNumpyVector(x)
+            if x.tobytes() not in self._written:
+                self._written[x.tobytes()] = super().CreateNumpyVector(x)
+            return self._written[x.tobytes()]
+
+    builder = Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 

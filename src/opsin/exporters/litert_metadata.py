@@ -8,6 +8,7 @@ import io
 import zipfile
 from collections.abc import Callable, Sequence
 
+from opsin.exporters.litert import packed
 from opsin.exporters.written import IMAGE, PROBABILITIES, Request
 
 LABELS = "labels.txt"
@@ -36,11 +37,9 @@ def with_metadata(content: bytes, request: Request, outputs: Sequence[str] = (PR
     entry.name, entry.buffer = _ENTRY, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(content) + 4096)
-    builder.Finish(model.Pack(builder), b"TFL3")
     # One line for one class, whatever is in its name.
     labels = "".join(" ".join(name.splitlines()) + "\n" for name in request.class_names)
-    return _with_file(bytes(builder.Output()), LABELS, labels.encode("utf-8", "replace"))
+    return _with_file(packed(model), LABELS, labels.encode("utf-8", "replace"))
 
 
 def _with_file(content: bytes, name: str, file: bytes) -> bytes:
