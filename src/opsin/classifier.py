@@ -108,6 +108,8 @@ class Classifier:
         flips: bool = False,
         shifts: bool = False,
         threshold: float | str | None = None,
+        keep: float | None = None,
+        precision: Mapping[str, float] | None = None,
     ) -> "Classifier":
         """Open a run folder, a model folder or an export; through LiteRT this loads no TensorFlow.
 
@@ -115,15 +117,18 @@ class Classifier:
             path: the folder.
             runtime: one of `opsin.runtimes.ENGINES`: `"litert"` for the model's twin, `"keras"` for `model.keras`
                 itself (needs `opsin[train]`), another for the model's export of that name; None: that of the export
-                if the folder is one, else what `opsin benchmark` found fastest on this machine, else `"litert"`.
+                if the folder is one, else what `opsin benchmark` found fastest on this machine and does all that is
+                asked, else `"litert"`.
             threads: how many threads the runtime may use; None for all cores of this process.
             flips: average the answers to each picture and to its mirror image.
             shifts: and those to the picture moved a little to two corners.
             threshold: call a picture `UNKNOWN` whose best class is less probable, from 0 to 1; `FROM_CARD`: by what the
                 card has for that; see `deciding` for more.
+            keep: see `deciding`.
+            precision: see `deciding`.
 
         Raises:
-            UsageError: there is nothing at the path, no such runtime, export or threshold, or less than one thread.
+            UsageError: there is nothing at the path, no such runtime, export or rule, or less than one thread.
             ModelError: the folder is no model, or a file in it is missing or altered.
             MissingPackageError: the runtime is not installed.
         """
@@ -132,11 +137,12 @@ class Classifier:
         if threads is not None and threads < 1:
             raise UsageError(f"Expected at least 1 thread; received {threads}.")
         source = find_model_folder(path)
-        folder, card = choose_engine(source, ModelCard.read(source), runtime)
+        by_distance = threshold == FROM_CARD
+        folder, card = choose_engine(source, ModelCard.read(source), runtime, by_distance=by_distance)
         engine = runtime if card.artefact is None else card.artefact.format
         network = resolve(RUNTIMES[engine or "litert"])(folder, card, threads)
         _require_same_shape(network, card, folder)
-        decision = decide_by(card, folder, threshold=threshold)
+        decision = decide_by(card, folder, threshold=threshold, keep=keep, precision=precision)
         return cls(network, card, folder, source=source, flips=flips, shifts=shifts, decision=decision)
 
     @classmethod

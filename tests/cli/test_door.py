@@ -66,7 +66,6 @@ def test_what_the_system_refuses_is_one_message(opsin, monkeypatch, error, code,
         raise error
 
     classifier = SimpleNamespace(class_names=("cat", "dog"), labels=("cat", "dog"))
-    classifier.deciding = lambda **rule: classifier
     monkeypatch.setattr("opsin.classifier.Classifier.open", lambda model, runtime, **options: classifier)
     monkeypatch.setattr(predicting, "Search", fail)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import opsin
+from opsin.deciding import FROM_CARD
 from opsin.errors import UsageError
 from opsin.evaluation import benchmark as module
 from opsin.evaluation.background import read_background
@@ -147,6 +148,14 @@ class TestWhereAnExportIsFastest:
         expected = open_embedder(exported).run(images)
 
         np.testing.assert_array_equal(open_embedder(fastest).run(images), expected)
+
+    def test_pictures_of_other_kinds_are_told_by_the_model_whose_features_tell_their_distance(self, fastest, exported):
+        opened = opsin.Classifier.open(exported, threshold=FROM_CARD)
+
+        assert opened.card.artefact is None
+        assert opened.decision.references is not None
+        assert opsin.Classifier.open(exported, threshold=0.5).card.artefact.format == "onnx"
+        assert opsin.Classifier.open(exported, "onnx", threshold=FROM_CARD).decision.references is None
 
     def test_the_model_is_what_is_saved_and_verified(self, fastest, exported, tmp_path):
         saved = fastest.save(tmp_path / "saved")

@@ -120,7 +120,7 @@ def predict(
     format = choose_format(format, as_json, out)
     is_kept = take_place(out, format, resume=resume, overwrite=overwrite)
     rule = {"threshold": _threshold(threshold, unknown), "keep": keep, "precision": _precisions(precision)}
-    classifier = Classifier.open(model, runtime, flips=flips, shifts=shifts).deciding(**rule)
+    classifier = Classifier.open(model, runtime, flips=flips, shifts=shifts, **rule)
     search = Search(sources or [], allow_url=allow_url)
     pace = choose_pace(search, webcam, every, fps)
     if pace is not None:

@@ -52,4 +52,4 @@ def _apart(answers: "Iterator[Answer]") -> "Iterator[Answer]":
 
 def _open(model: Path, runtime: str | None, views: dict, rule: dict) -> Classifier:
     # A worker has about one core for itself.
-    return Classifier.open(model, runtime, threads=1, **views).deciding(**rule)
+    return Classifier.open(model, runtime, threads=1, **views, **rule)

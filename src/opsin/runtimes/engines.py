@@ -5,7 +5,7 @@ from pathlib import Path
 from opsin.data.machine_notes import recall, remember
 from opsin.errors import ModelError, UsageError
 from opsin.model_folder import Artefact, ModelCard, exported_folder, find_model_folder
-from opsin.names import TWIN
+from opsin.names import KNOWN, TWIN
 from opsin.runtimes import IN_THE_MODEL, INT8, is_installed
 
 FILE = "engines.json"
@@ -28,13 +28,17 @@ def recall_engine(model: str, folder: Path | None = None) -> str | None:
     return engine if isinstance(engine, str) else None
 
 
-def choose_engine(folder: Path, card: ModelCard, runtime: str | None) -> tuple[Path, ModelCard]:
+def choose_engine(
+    folder: Path, card: ModelCard, runtime: str | None, *, by_distance: bool = False
+) -> tuple[Path, ModelCard]:
     """Return the folder to open, and its card: the model's own, or that of its export.
 
     Args:
         folder: a model folder or an export.
         card: its card.
         runtime: one of `ENGINES`; None for the fastest that is known.
+        by_distance: whether pictures are to be told apart by their distance from known ones, for which the fastest
+            has to give features, if the model has such pictures.
 
     Raises:
         UsageError: it is an export, and not for that runtime; or the model has no such export.
@@ -49,21 +53,24 @@ def choose_engine(folder: Path, card: ModelCard, runtime: str | None) -> tuple[P
             )
         return folder, card
     if runtime is None:
-        return _fastest(folder, card)
+        return _fastest(folder, card, by_distance)
     if runtime in IN_THE_MODEL:
         return folder, card
     return find_export(folder, card, runtime)
 
 
-def _fastest(folder: Path, card: ModelCard) -> tuple[Path, ModelCard]:
+def _fastest(folder: Path, card: ModelCard, by_distance: bool) -> tuple[Path, ModelCard]:
     """Return the export that was fastest here, if it is still there and can be run; else the model itself."""
     engine = recall_engine(card.sha256)
     if engine is None or engine in IN_THE_MODEL or not is_installed(engine):
         return folder, card
     try:
-        return find_export(folder, card, engine)
+        place, found = find_export(folder, card, engine)
     except (UsageError, ModelError):
         return folder, card
+    if by_distance and KNOWN in card.files and KNOWN not in found.files:
+        return folder, card
+    return place, found
 
 
 def own_engine(folder: Path, card: ModelCard) -> str:
