@@ -146,11 +146,13 @@ class Classifier:
         return cls(network, card, folder, source=source, flips=flips, shifts=shifts, decision=decision)
 
     @classmethod
-    def open_own(cls, path: str | Path) -> "Classifier":
+    def open_own(cls, path: str | Path, *, flips: bool = False, shifts: bool = False) -> "Classifier":
         """Open a run folder, a model folder or an export with what is in that folder itself, whatever is fastest here.
 
         Args:
             path: the folder.
+            flips: see `open`.
+            shifts: see `open`.
 
         Raises:
             UsageError: there is nothing at the path.
@@ -158,7 +160,7 @@ class Classifier:
             MissingPackageError: the model was saved without a LiteRT twin, and Keras is not installed.
         """
         folder = find_model_folder(path)
-        return cls.open(folder, own_engine(folder, ModelCard.read(folder)))
+        return cls.open(folder, own_engine(folder, ModelCard.read(folder)), flips=flips, shifts=shifts)
 
     def at_source(self) -> "Classifier":
         """Return the classifier of the model itself, where `open` took an export of it, the fastest here."""

@@ -5,6 +5,8 @@ import json
 import shutil
 import sys
 
+import pytest
+
 from opsin.cli.evaluate import LAYOUTS
 from opsin.errors import ExitCode
 from opsin.evaluation.feature_map import METHODS
@@ -132,3 +134,14 @@ def test_another_way_to_lay_pictures_out_is_refused_before_anything_runs(opsin, 
 
 def test_the_command_knows_every_way_to_lay_pictures_out():
     assert LAYOUTS == METHODS
+
+
+@pytest.mark.parametrize("command", [["evaluate", "RUN", "DATA"], ["compare", "RUN", "RUN", "DATA"]])
+def test_the_model_itself_is_judged_whatever_of_its_exports_is_fastest(
+    opsin, tiny_run, tiny_data, monkeypatch, command
+):
+    monkeypatch.setattr("opsin.runtimes.engines.recall_engine", lambda model: pytest.fail("asked for the fastest"))
+
+    answer = opsin(*({"RUN": tiny_run, "DATA": tiny_data}.get(word, word) for word in command))
+
+    assert answer.code == ExitCode.DONE

@@ -72,7 +72,8 @@ def evaluate(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
     runtime: str | None = typer.Option(
-        None, help=f"What runs the network, {', '.join(ENGINES)}; keras needs opsin\\[train]."
+        None,
+        help=f"What runs the network (default: the model's own): {', '.join(ENGINES)}; keras needs opsin\\[train].",
     ),
     flips: bool = typer.Option(
         False, "--flips", help="See each picture mirrored as well, and average the answers (twice the time)."
@@ -95,7 +96,9 @@ def evaluate(
 
     choose("split", split, PARTS)
     choose("map", layout, LAYOUTS)
-    classifier = Classifier.open(model, runtime, flips=flips, shifts=shifts)
+    views = {"flips": flips, "shifts": shifts}
+    # The model itself, with its features and gradients, even where an export of it is what predicts fastest.
+    classifier = Classifier.open_own(model, **views) if runtime is None else Classifier.open(model, runtime, **views)
     gates = read_gates(least or [], most or [], classifier.class_names)
     wanted = read_wanted(precision, costs, classifier.class_names)
     dataset = ImageDataset.open(data)

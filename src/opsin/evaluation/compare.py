@@ -133,7 +133,7 @@ def compare(
     Example:
         >>> print(compare("runs/old", "runs/new", "photos"))  # doctest: +SKIP
     """
-    classifiers = [one if isinstance(one, Classifier) else Classifier.open(one) for one in (first, second)]
+    classifiers = [one if isinstance(one, Classifier) else Classifier.open_own(one) for one in (first, second)]
     names = _names([one.folder for one in classifiers])
     _require_same_classes(classifiers, names)
     dataset = data if isinstance(data, ImageDataset) else ImageDataset.open(data)
