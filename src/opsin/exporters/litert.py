@@ -143,20 +143,24 @@ def name_ends(content: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> 
     signature.inputs = named(inputs, model.subgraphs[0].inputs)
     signature.outputs = named(outputs, model.subgraphs[0].outputs)
     model.signatureDefs = [signature]
-    return packed(model)
+    return packed(model, len(content))
 
 
-def packed(model: Any) -> bytes:
+def packed(model: Any, size: int) -> bytes:
     """Return a network of LiteRT's schema (`ModelT`) as a file, in which equal zero points stand once.
 
     TensorFlow's converter writes a zero point for each channel of each quantized tensor, 8 bytes of zeros: a tenth
     of an 8-bit MobileNetV2. In a FlatBuffer, tensors may share one vector.
+
+    Args:
+        model: the network.
+        size: how many bytes it took before a few were added; a buffer of more than 1 GiB cannot grow.
     """
     import flatbuffers
 
     class Builder(flatbuffers.Builder):
         def __init__(self) -> None:
-            super().__init__(2**20)
+            super().__init__(size + 4096)
             self._written: dict[bytes, int] = {}
 
         def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802 - its name in FlatBuffers

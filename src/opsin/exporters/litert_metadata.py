@@ -39,7 +39,7 @@ def with_metadata(content: bytes, request: Request, outputs: Sequence[str] = (PR
     model.metadata = [*(model.metadata or []), entry]
     # One line for one class, whatever is in its name.
     labels = "".join(" ".join(name.splitlines()) + "\n" for name in request.class_names)
-    return _with_file(packed(model), LABELS, labels.encode("utf-8", "replace"))
+    return _with_file(packed(model, len(content)), LABELS, labels.encode("utf-8", "replace"))
 
 
 def _with_file(content: bytes, name: str, file: bytes) -> bytes:
