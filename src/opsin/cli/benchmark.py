@@ -32,7 +32,7 @@ def benchmark(
     """Measure a model in every engine that is installed: size, speed, memory, accuracy.
 
     Exports that are missing are made in RUN/exports. The fastest engine that gives the network's own answers is
-    remembered for `opsin predict` on this machine.
+    remembered for `opsin predict` and `opsin serve` on this machine.
     """
     from opsin.classifier import Classifier
     from opsin.data.dataset import ImageDataset
