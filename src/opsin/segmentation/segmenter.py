@@ -116,6 +116,11 @@ class Segmenter:
         return cls(open_network(folder, card, runtime, threads), card, folder)
 
     @property
+    def run_folder(self) -> Path:
+        """What the model folder lies in: a run, with its account of the pictures, unless it was copied elsewhere."""
+        return self.folder.resolve().parent
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """The k class names, in the order of the indices in masks."""
         return self.classes.names
