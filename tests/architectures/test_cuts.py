@@ -255,11 +255,12 @@ def backbone(request):
 
 
 def test_a_network_cut_in_two_gives_the_same_logits(backbone):
-    whole, _ = backbone
+    whole, name = backbone
     features = whole.get_layer("features").output
     starts = [block.start for block in find_blocks(whole, features)]
+    assert (len(starts) == 1) == name.startswith("nasnet"), "a NASNet's cells read two tensors each; others have a cut"
     if len(starts) == 1:
-        pytest.skip("it cannot be cut")
+        return
     images = np.random.default_rng(0).uniform(0, 255, (2, *whole.input_shape[1:])).astype("float32")
     images[1] = images[1] // 8
 
