@@ -16,6 +16,7 @@ from tf2onnx.graph import Graph
 
 from opsin.classifier import Classifier, softmax
 from opsin.exporters import FORMATS, IN_INT8
+from opsin.exporters import onnx as onnx_format
 from opsin.exporters import openvino as openvino_format
 from opsin.exporters.litert import convert_to_int8, name_ends
 from opsin.exporters.onnx import convert_to_onnx
@@ -243,6 +244,22 @@ def test_equal_zero_points_of_a_litert_file_stand_in_it_once():
     per_channel = [place for zero_point, place in after if len(zero_point) == 8]
     assert len(per_channel) > 2
     assert len(set(per_channel)) == 1
+
+
+def test_large_kernels_come_into_an_onnx_file_at_its_end_and_it_is_the_same(monkeypatch):
+    network = _separable_network()
+    pictures = np.stack([draw_picture(number, 16, 16) for number in range(4)]).astype(np.float32)
+    plain = convert_to_onnx(network)
+
+    monkeypatch.setattr(onnx_format, "LARGE", 24)
+    model = convert_to_onnx(network)
+
+    kernels = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+    np.testing.assert_array_equal(kernels["kernel_0"], network.layers[-1].kernel)
+    assert [end.name for end in model.graph.input] == ["image"]
+    assert [node.op_type for node in model.graph.node] == [node.op_type for node in plain.graph.node]
+    (answers,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"image": pictures})
+    np.testing.assert_allclose(answers, network(pictures), atol=1e-6)
 
 
 def test_copies_of_a_network_are_freed_while_it_becomes_onnx():

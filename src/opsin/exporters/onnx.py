@@ -4,6 +4,7 @@ import contextlib
 import gc
 import json
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 FILE = "model.onnx"
 OPSET = 17
+LARGE = 250_000
+"""Numbers in the kernel of a large dense layer."""
+
 # Those that bound their values have to be among them: else the range is that of what comes in.
 IN_8_BITS = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Concat", "Clip", "Relu", "Pad"]
 IN_8_BITS += ["GlobalAveragePool", "AveragePool", "MaxPool"]
@@ -63,17 +67,12 @@ def convert_to_onnx(network: "keras.Model") -> Any:
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
 
     names = outputs_of(network)
-
-    @tensorflow.function(autograph=False)
-    def infer(image: "tensorflow.Tensor") -> dict:
-        outputs = network(image, training=False)
-        return dict(zip(names, outputs if len(names) > 1 else [outputs], strict=True))
-
-    specification = tensorflow.TensorSpec((None, *network.input_shape[1:]), tensorflow.float32, name=IMAGE)
+    kernels = _large_kernels(network)
+    infer, ends = _traceable(tensorflow, network, names, kernels)
     try:
         with _inlined(tensorflow), _collected(require("tf2onnx.optimizer", "writing an ONNX file")):
             model, _ = converter.convert.from_function(
-                infer, [specification], opset=OPSET, custom_op_handlers={"Erfc": (_write_erfc, [])}
+                infer, ends, opset=OPSET, custom_op_handlers={"Erfc": (_write_erfc, [])}
             )
     except Exception as error:
         why = f"it cannot take this network: {error}"
@@ -84,7 +83,9 @@ def convert_to_onnx(network: "keras.Model") -> Any:
         operations = ", ".join(sorted({node.op_type for node in foreign}))
         layers = name_layers(network, [node.name for node in foreign])
         raise ModelError(f"Expected operations that ONNX has; it has none for {operations}.{layers}")
-    _fill_in_constants(onnx, model, infer.get_concrete_function(specification))
+    captures = infer.get_concrete_function(*ends).graph.captures
+    caught = {placeholder.name: tensor for tensor, placeholder in captures}
+    _fill_in_constants(onnx, model, caught | {name: kernel.value for name, kernel in kernels.items()})
     # TensorFlow brings a dict into the order of its keys.
     for end, name in zip(model.graph.output, sorted(names), strict=True):
         _rename_output(model, end, name)
@@ -95,6 +96,31 @@ def convert_to_onnx(network: "keras.Model") -> Any:
         why = f"its checker refuses this network: {error}"
         raise ModelError(f"Expected operations that ONNX has; {why}{name_layers(network)}") from error
     return model
+
+
+def _large_kernels(network: "keras.Model") -> dict[str, Any]:
+    """Return the kernels of large dense layers, by the name that each has in the graph.
+
+    A number is copied nearly 20 times on its way from a variable to the file, so these, most of a large network, come
+    in at its end: until then they are inputs. Kernels of convolutions do not, as ONNX has their axes in another order.
+    """
+    large = [one for one in network.variables if len(one.shape) == 2 and math.prod(one.shape) >= LARGE]
+    return {f"kernel_{number}": variable for number, variable in enumerate(large)}
+
+
+def _traceable(tensorflow: Any, network: "keras.Model", names: list[str], kernels: dict[str, Any]) -> tuple[Any, tuple]:
+    """Return a network as a function of its image and of some of its kernels, and what it takes."""
+
+    @tensorflow.function(autograph=False)
+    def infer(image: "tensorflow.Tensor", given: dict) -> dict:
+        values = {id(variable): given[name] for name, variable in kernels.items()}
+        kinds = (network.trainable_variables, network.non_trainable_variables)
+        weights = [[values.get(id(one), one.value) for one in kind] for kind in kinds]
+        outputs, _ = network.stateless_call(*weights, image, training=False)
+        return dict(zip(names, outputs if len(names) > 1 else [outputs], strict=True))
+
+    image = tensorflow.TensorSpec((None, *network.input_shape[1:]), tensorflow.float32, name=IMAGE)
+    return infer, (image, {name: tensorflow.TensorSpec(one.shape, one.dtype, name) for name, one in kernels.items()})
 
 
 @contextlib.contextmanager
@@ -145,17 +171,22 @@ def _write_erfc(graph: Any, node: Any, name: str, arguments: list) -> None:
     graph.make_node("Sub", ends, name=name, outputs=node.output, shapes=shapes, dtypes=dtypes)
 
 
-def _fill_in_constants(onnx: Any, model: Any, function: Any) -> None:
-    """Put the numbers that a function has caught on its way into the graph, where tf2onnx leaves open inputs.
+def _fill_in_constants(onnx: Any, model: Any, values: dict[str, Any]) -> None:
+    """Put numbers into the graph where tf2onnx leaves open inputs.
 
-    A `Normalization` layer's mean and variance are such numbers: without this, ONNX Runtime asks for them.
+    A `Normalization` layer's mean and variance are such numbers, which a function has caught on its way: without this,
+    ONNX Runtime asks for them.
+
+    Args:
+        onnx: the module.
+        model: an `onnx.ModelProto`.
+        values: tensors and variables, by input.
     """
-    caught = {placeholder.name: tensor for tensor, placeholder in function.graph.captures}
     for end in [end for end in model.graph.input if end.name != IMAGE]:
-        if end.name not in caught or not caught[end.name].dtype.is_numpy_compatible:
+        value = values.get(end.name)
+        if value is None or not value.dtype.is_numpy_compatible:
             raise ModelError(f"Expected one input, {IMAGE!r}; the network also wants {end.name!r}.")
-        values = np.asarray(caught[end.name].numpy())
-        model.graph.initializer.append(onnx.numpy_helper.from_array(values, end.name))
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value.numpy(), end.name))
         model.graph.input.remove(end)
 
 
