@@ -90,9 +90,22 @@ def test_more_pictures_have_fewer_epochs_and_larger_batches_but_never_no_step():
     assert epochs_for(10**9) >= 1
 
 
-def test_a_short_budget_gets_the_narrow_network():
-    assert fast(TrainConfig(budget="10s"), 50_000)["architecture"] == "speed_cnn_narrow"
-    assert fast(TrainConfig(budget="10m"), 2_000)["architecture"] == "speed_cnn"
+@pytest.mark.parametrize(
+    ("budget", "pictures", "network"),
+    [
+        (None, 50_000, "speed_cnn"),
+        ("10s", 50_000, "speed_cnn_narrow"),
+        ("10m", 50_000, "speed_cnn"),
+        ("30m", 50_000, "speed_cnn_fine"),
+        ("2m", 2_000, "speed_cnn_fine"),
+    ],
+)
+def test_a_budget_decides_how_large_the_network_is(budget, pictures, network):
+    assert fast(TrainConfig(budget=budget), pictures)["architecture"] == network
+
+
+def test_a_budget_may_be_used_for_more_epochs():
+    assert fast(TrainConfig(budget="30m"), 50_000)["epochs"] == 3 * fast(TrainConfig(), 50_000)["epochs"]
 
 
 def test_both_recipes_speak_of_settings_that_there_are():

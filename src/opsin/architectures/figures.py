@@ -15,6 +15,7 @@ PARAMETERS_AND_MULTIPLY_ADDS: dict[str, tuple[int, int]] = {
     "speed_cnn": (1_140_986, 35_981_824),
     "speed_cnn_narrow": (295_194, 11_207_936),
     "speed_cnn_wide": (4_491_450, 127_996_928),
+    "speed_cnn_fine": (1_973_954, 118_147_360),
     "lenet5": (61_706, 416_520),
     "alexnet": (58_322_314, 1_131_201_056),
     "vgg11": (128_807_306, 7_605_035_008),

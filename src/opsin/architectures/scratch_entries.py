@@ -62,6 +62,12 @@ SCRATCH = {
         least_size=4,
         options={"width": 2.0},
     ),
+    "speed_cnn_fine": Architecture(
+        f"{_HERE}.speed:speed_cnn_fine",
+        "The same without a first stride: a good three times the work, for longer training",
+        image_size=32,
+        least_size=4,
+    ),
     "lenet5": Architecture(
         f"{_HERE}.lenet:lenet5",
         "LeNet-5 (LeCun 1998): tanh and average pooling",
