@@ -178,21 +178,35 @@ class FastPlan:
         return cls(architecture or "auto", *(number or None for number in numbers))
 
 
-def train_fast(parts: DatasetSplits, plan: FastPlan, seed: int, size: int | None) -> tuple[float, float, float, str]:
-    """Train by the fast recipe; return seconds of learning, test accuracy, the same in views, and what was trained."""
+@dataclass(frozen=True)
+class Trained:
+    """A training by the fast recipe: what it was, seconds of learning, test accuracy, and the same in views."""
+
+    what: str
+    recipe: str
+    seconds: float
+    accuracy: float
+    in_views: float
+
+
+def train_fast(parts: DatasetSplits, plan: FastPlan, seed: int, size: int | None) -> Trained:
+    """Train by the fast recipe and judge the network on the test pictures."""
     config = opsin.TrainConfig(
         recipe="fast", architecture=plan.architecture, epochs=plan.epochs, seed=seed, image_size=size
     )
     with tempfile.TemporaryDirectory() as folder:
         run = opsin.train(parts.train, parts.val, config, test=parts.test, out=RunFolder.create(Path(folder) / "run"))
         events = [json.loads(line) for line in (run.folder / "events.jsonl").read_text().splitlines()]
-        times = {kind: [e["time"] for e in events if e["event"] == kind] for kind in ("epoch_started", "epoch_ended")}
+        by_kind = {event["event"]: event for event in reversed(events)}
+        ended = [event["time"] for event in events if event["event"] == "epoch_ended"][-1]
         in_views = opsin.Classifier.open(run.folder, flips=True, shifts=True)
-        better = opsin.evaluate(in_views, parts.test)
-        seconds = times["epoch_ended"][-1] - times["epoch_started"][0]
-        network = next(event["name"] for event in events if event["event"] == "network_built")
-        what = f"{network}, {len(run.history)} epochs"
-        return seconds, run.report.metrics.accuracy.value, better.metrics.accuracy.value, what
+        return Trained(
+            f"{by_kind['network_built']['name']}, {len(run.history)} epochs",
+            next(event["text"] for event in events if event.get("text", "").startswith("Recipe fast")),
+            ended - by_kind["epoch_started"]["time"],
+            100 * run.report.metrics.accuracy.value,
+            100 * opsin.evaluate(in_views, parts.test).metrics.accuracy.value,
+        )
 
 
 def main() -> None:
@@ -249,14 +263,15 @@ def _measure(
             epochs.append(rival.time_one())
             rows.append(train_fast(parts, plan, seed, options.size))
             print(f"{rows[-1]}; an epoch of the textbook: {epochs[-1]:.1f} s", flush=True)
-        seconds, plain, views, (what, *_) = zip(*rows, strict=True)
+        what, seconds = rows[0].what, [row.seconds for row in rows]
+        settings[what] = rows[0].recipe
         result.series += [
             Series(f"{what}: seconds of learning", "s", seconds),
-            Series(f"{what}: test accuracy", "%", [100 * one for one in plain]),
-            Series(f"{what}: test accuracy with --flips --shifts", "%", [100 * one for one in views]),
+            Series(f"{what}: test accuracy", "%", [row.accuracy for row in rows]),
+            Series(f"{what}: test accuracy with --flips --shifts", "%", [row.in_views for row in rows]),
         ]
         to_reach = plan.accuracy if course is None else plan.accuracy or 100 * course["test_accuracy"]
-        accuracy = 100 * statistics.mean(plain)
+        accuracy = statistics.mean(row.accuracy for row in rows)
         result.figures.append(Figure(f"{what}: mean test accuracy", accuracy, "%", at_least=to_reach))
         if course is not None:
             whole = course["epochs_to_best"] * statistics.median(epochs)
