@@ -99,17 +99,17 @@ class Course(keras.callbacks.Callback):
         return int(np.argmin([log["val_loss"] for log in self.logs])) + 1
 
 
-def record(stored: dict[str, StoredImages], seed: int, folder: Path) -> dict[str, Any]:
+def record(stored: dict[str, StoredImages], seed: int, folder: Path, patience: int = PATIENCE) -> dict[str, Any]:
     """Train by the textbook to its own end, going on from where it was interrupted; return its course."""
     patient = [
         keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=PLATEAU),
-        keras.callbacks.EarlyStopping(patience=PATIENCE),
+        keras.callbacks.EarlyStopping(patience=patience),
     ]
     course = Course(folder, patient)
     done = len(course.logs)
     keras.utils.set_random_seed(seed + done)
     network = keras.models.load_model(course.last) if done else textbook(*_shape_and_classes(stored))
-    if not done or done < min(EPOCHS, course.best_epoch + PATIENCE):
+    if not done or done < min(EPOCHS, course.best_epoch + patience):
         network.fit(
             *arrays(stored["train"]),
             batch_size=BATCH,
@@ -123,6 +123,7 @@ def record(stored: dict[str, StoredImages], seed: int, folder: Path) -> dict[str
     _, accuracy = network.evaluate(*arrays(stored["test"]), verbose=0)
     return {
         "seed": seed,
+        "patience": patience,
         "epochs_to_best": course.best_epoch,
         "epochs": len(course.logs),
         "test_accuracy": float(accuracy),
@@ -231,6 +232,13 @@ def main() -> None:
         metavar="FOLDER",
         help="train by the textbook to its end, and keep its course; interrupted, it goes on from FOLDER",
     )
+    parser.add_argument(
+        "--patience",
+        type=int,
+        default=PATIENCE,
+        help=f"epochs without a lower validation loss that end the textbook (default: {PATIENCE}); of a few hundred "
+        f"pictures, an epoch is too few steps for its normalisation to catch up: there, {EPOCHS}",
+    )
     options = parser.parse_args()
     name = Path(options.data).name
     course = options.results / f"{name}_textbook.json"
@@ -240,7 +248,7 @@ def main() -> None:
         recipe = make_plan(opsin.TrainConfig(recipe="fast", image_size=options.size), parts.train).preprocess
         stored = dict(zip(("train", "val", "test"), decode_datasets([*parts], recipe), strict=True))
         if options.record:
-            course.write_text(json.dumps(record(stored, 0, options.record), indent=2) + "\n")
+            course.write_text(json.dumps(record(stored, 0, options.record, options.patience), indent=2) + "\n")
             print(f"Written to {course}.")
             return
         _measure(options, parts, stored, json.loads(course.read_text()) if course.is_file() else None, name)
@@ -274,13 +282,20 @@ def _measure(
         accuracy = statistics.mean(row.accuracy for row in rows)
         result.figures.append(Figure(f"{what}: mean test accuracy", accuracy, "%", at_least=to_reach))
         if course is not None:
-            whole = course["epochs_to_best"] * statistics.median(epochs)
-            ratio = statistics.mean(seconds) / whole
-            result.figures.append(Figure(f"{what}: its time / the textbook's to its best", ratio, at_most=plan.share))
+            ratio = statistics.mean(seconds) / statistics.median(epochs)
+            result.figures += [
+                Figure(
+                    f"{what}: its time / the textbook's to its best",
+                    ratio / course["epochs_to_best"],
+                    at_most=plan.share,
+                ),
+                Figure(f"{what}: its time / the textbook's to its end", ratio / course["epochs"]),
+            ]
     result.series.append(Series("an epoch of the textbook, between them", "s", epochs))
     if course is not None:
         result.figures += [
             Figure("textbook: epochs to its best", course["epochs_to_best"]),
+            Figure("textbook: epochs to its end", course["epochs"]),
             Figure("textbook: test accuracy there", 100 * course["test_accuracy"], "%"),
         ]
     result.publish(options.results)

@@ -96,8 +96,8 @@ def test_more_pictures_have_fewer_epochs_and_larger_batches_but_never_no_step():
         (None, 50_000, "speed_cnn"),
         ("10s", 50_000, "speed_cnn_narrow"),
         ("10m", 50_000, "speed_cnn"),
-        ("30m", 50_000, "speed_cnn_fine"),
-        ("2m", 2_000, "speed_cnn_fine"),
+        ("30m", 50_000, "speed_cnn_wide"),
+        ("2m", 2_000, "speed_cnn_wide"),
     ],
 )
 def test_a_budget_decides_how_large_the_network_is(budget, pictures, network):
@@ -191,7 +191,7 @@ def test_the_network_of_the_recipe_fits_any_size_colour_and_number_of_classes(si
 
     assert network.output_shape == (None, classes)
     maps = [layer.output.shape[1] for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
-    assert maps[0] <= max(side / 4, 16)
+    assert maps[0] <= max(side / 4, 31)
     assert 1 <= maps[-1] <= 7
 
 

@@ -31,8 +31,8 @@ DECAY = 0.0153
 
 MANY, FEW_EPOCHS = 50_000, 8
 MOST_EPOCHS = 40
-NARROW, FAST, FINE = "speed_cnn_narrow", "speed_cnn", "speed_cnn_fine"
-LEAST_EPOCHS = {FINE: 5, FAST: 4}
+NARROW, FAST, WIDE = "speed_cnn_narrow", "speed_cnn", "speed_cnn_wide"
+LEAST_EPOCHS = {WIDE: 5, FAST: 3}
 """Epochs that a budget should leave room for; in fewer, the next smaller network gets further."""
 
 STRETCH = 3
