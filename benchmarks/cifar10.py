@@ -283,13 +283,10 @@ def _measure(
         result.figures.append(Figure(f"{what}: mean test accuracy", accuracy, "%", at_least=to_reach))
         if course is not None:
             ratio = statistics.mean(seconds) / statistics.median(epochs)
+            to_best, to_end = (ratio / course[name] for name in ("epochs_to_best", "epochs"))
             result.figures += [
-                Figure(
-                    f"{what}: its time / the textbook's to its best",
-                    ratio / course["epochs_to_best"],
-                    at_most=plan.share,
-                ),
-                Figure(f"{what}: its time / the textbook's to its end", ratio / course["epochs"]),
+                Figure(f"{what}: its time / the textbook's to its best", to_best, at_most=plan.share),
+                Figure(f"{what}: its time / the textbook's to its end", to_end),
             ]
     result.series.append(Series("an epoch of the textbook, between them", "s", epochs))
     if course is not None:
