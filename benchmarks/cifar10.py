@@ -5,9 +5,9 @@ at 0.001, batches of 128, pictures as they are, the rate halved after 5 epochs w
 after 10, 50 epochs at most, the best weights kept. Both learn from the same pictures, are validated on the same ones
 and judged on the same test pictures; time is that from the first step to the last epoch's end, validation included.
 
-The textbook takes an hour or more, so its course is recorded once, `--record FOLDER`, into a JSON beside the results:
-epochs to its best, and the test accuracy there. A later run takes what an epoch of it costs from single epochs between
-Opsin's own trainings, and multiplies. Any data set with class folders can be given.
+The textbook takes an hour or more, so its course is recorded once, `--record FOLDER`, into a JSON in the folder
+`courses` beside the results: epochs to its best, and the test accuracy there. A later run takes what an epoch of it
+costs from single epochs between Opsin's own trainings, and multiplies. Any data set with class folders can be given.
 """
 
 import argparse
@@ -241,13 +241,14 @@ def main() -> None:
     )
     options = parser.parse_args()
     name = Path(options.data).name
-    course = options.results / f"{name}_textbook.json"
+    course = options.results / "courses" / f"{name}.json"
     parts = opsin.ImageDataset.open(options.data).split(val=options.val)
     with tempfile.TemporaryDirectory() as cache:
         os.environ["OPSIN_CACHE"] = cache
         recipe = make_plan(opsin.TrainConfig(recipe="fast", image_size=options.size), parts.train).preprocess
         stored = dict(zip(("train", "val", "test"), decode_datasets([*parts], recipe), strict=True))
         if options.record:
+            course.parent.mkdir(parents=True, exist_ok=True)
             course.write_text(json.dumps(record(stored, 0, options.record, options.patience), indent=2) + "\n")
             print(f"Written to {course}.")
             return
