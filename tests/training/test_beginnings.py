@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from opsin.architectures import build_network
 from opsin.data.dataset import ImageDataset
@@ -47,6 +48,25 @@ def test_whitening_filters_are_the_components_of_a_covariance_on_paper():
     np.testing.assert_allclose(columns[:, 2:], -columns[:, :2], rtol=1e-6)
     np.testing.assert_allclose(columns[:, 0], along / 3, rtol=1e-3)
     np.testing.assert_allclose(np.abs(columns[:, 1]), np.abs(across), rtol=2e-3)
+
+
+def test_what_no_two_patches_differ_in_gets_no_filter_and_its_bias_stays_where_it_is(pictures):
+    gray = np.repeat(pictures[..., :1], 3, axis=-1)
+    network = build_network("speed_cnn", (16, 16, 3), 2)
+    freeze_to_whiten(network)
+
+    whiten(network, stored(gray), seed=0)
+
+    layer = first_convolution(network)
+    of_nothing = ~np.any(layer.kernel, axis=(0, 1, 2))
+    # Of 12 components of 2×2 pixels in colour, those of equal colours are 4.
+    assert of_nothing.sum() == 2 * (12 - 4)
+    with tf.GradientTape() as tape:
+        answers = network(gray[:16].astype("float32"), training=True)
+        loss = keras.ops.mean(keras.ops.square(answers - 1.0))
+    gradient = np.asarray(tape.gradient(loss, layer.bias.value))
+    assert not gradient[of_nothing].any()
+    assert gradient[~of_nothing].any()
 
 
 def test_a_whitened_layer_gives_maps_that_vary_by_one_and_do_not_go_together(pictures):

@@ -15,6 +15,9 @@ from opsin.training.config import AUTO, TrainConfig
 
 SAMPLE_PIXELS = 4_000_000
 SAMPLE_PATCHES = 200_000
+NOTHING = 1e-8
+"""Of the mean variance of patches: a component with less has none."""
+
 SOFTENING = 5e-4
 """Added to each variance, as a share of the mean one of a pixel, so that noise is not blown up (arXiv 2404.00498)."""
 
@@ -150,7 +153,7 @@ def whitening_filters(patches: np.ndarray, most: int) -> tuple[np.ndarray, np.nd
 
     Returns:
         float32 (height, width, channels, filters): pairs of a filter and its negative, all first ones before all
-        second ones; float32 (height, width, channels).
+        second ones, and zeros for what no two patches differ in; float32 (height, width, channels).
     """
     shape = patches.shape[1:]
     flat = patches.reshape(len(patches), -1).astype(np.float64)
@@ -160,6 +163,8 @@ def whitening_filters(patches: np.ndarray, most: int) -> tuple[np.ndarray, np.nd
     largest = np.argsort(-variances)[: most // 2]
     softening = max(SOFTENING * variances.mean(), np.finfo(np.float32).tiny)
     filters = components[:, largest] / np.sqrt(np.maximum(variances[largest], 0) + softening)
+    # Three equal channels, say: its filter would only enlarge rounding errors, and its bias learn without bounds.
+    filters[:, variances[largest] <= NOTHING * variances.mean()] = 0
     # A component's sign is an accident of the solver: its largest part is positive.
     filters *= np.sign(filters[np.abs(filters).argmax(axis=0), range(filters.shape[1])])
     both = np.concatenate([filters, -filters], axis=1).reshape(*shape, -1)
