@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -263,7 +264,12 @@ def _measure(
     name: str,
 ) -> None:
     settings = {"data": name, "seeds": options.seeds, "pictures": len(parts.train)}
-    result = Result(f"fast_{name}", "python -m benchmarks.cifar10 --data DIR", settings)
+    # As it was given, but for what lies where on this machine.
+    words = ["DIR" if word == options.data else word for word in sys.argv[1:]]
+    if "--results" in words:
+        place = words.index("--results")
+        del words[place : place + 2]
+    result = Result(f"fast_{name}", " ".join(["python -m benchmarks.cifar10", *words]), settings)
     rival = TextbookEpochs(stored)
     epochs = []
     for plan in options.plan:

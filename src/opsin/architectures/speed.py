@@ -2,9 +2,9 @@
 
 The plan is that of airbench (Jordan 2024, arXiv 2404.00498, section 3.1, after DAWNBench's ResNet-9 and hlb-CIFAR10): a
 small convolution that can be whitened, then stages of two 3×3 convolutions with a pooling between them, no scale in the
-normalisation, the largest value of each map. What differs is for processors: half the filters or less, so that an epoch
-costs half as much or less; ReLU, which costs less than GELU and SiLU (what each learns: `benchmarks.ablation`); a
-stride where pictures are larger than the paper's 32×32.
+normalisation, the largest value of each map. What differs is for processors: half the filters on the middle maps, so
+that an epoch costs little more than half; ReLU, which costs less than GELU and SiLU (what each learns:
+`benchmarks.ablation`); a stride where pictures are larger than the paper's 32×32.
 """
 
 import math
