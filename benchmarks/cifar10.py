@@ -215,6 +215,7 @@ def main() -> None:
     """Parse, record or measure, publish."""
     parser = arguments(__doc__)
     parser.add_argument("--data", required=True, help="a folder with train/ and test/, CIFAR-10 say")
+    parser.add_argument("--name", help="name of the result (default: fast_ and the folder's)")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each kind (default: 2)")
     parser.add_argument(
         "--plan",
@@ -269,7 +270,7 @@ def _measure(
     if "--results" in words:
         place = words.index("--results")
         del words[place : place + 2]
-    result = Result(f"fast_{name}", " ".join(["python -m benchmarks.cifar10", *words]), settings)
+    result = Result(options.name or f"fast_{name}", " ".join(["python -m benchmarks.cifar10", *words]), settings)
     rival = TextbookEpochs(stored)
     epochs = []
     for plan in options.plan:
