@@ -21,7 +21,8 @@ PATIENCE = 2
 """So many weaker penalties in a row that are worse end the search."""
 
 ITERATIONS = 300
-TOLERANCE = 1e-3
+TOLERANCE_OF_CHOICE, TOLERANCE = 1e-3, 1e-4
+"""How flat the loss must be for a search to end: while strengths are compared, and for the head that is kept."""
 
 
 @dataclass(frozen=True)
@@ -104,21 +105,46 @@ def _solve(data: HeadData, seed: int, stop: Callable[[], bool]) -> LinearHead:
     folds = _folds(data, seed)
     # One thread a fold beats all threads on each: these are thousands of small products.
     with require("threadpoolctl", "solving a head").threadpool_limits(1), ThreadPoolExecutor(usable_cores()) as pool:
-        strength, loss, held_out = _search(views, val, data, folds, pool, stop)
+        found = _search(views, val, data, folds, pool, stop)
+        kernel, bias = next(
+            _path(views, data.labels, data.weights, [found.strength], found.mean_head, tolerance=TOLERANCE)
+        )
     judged = np.concatenate([judged for _, judged in folds]) if folds else np.arange(len(data.val_labels))
     labels = data.labels if folds else data.val_labels
-    kernel, bias = next(_path(views, data.labels, data.weights, [strength]))
     kernel = (kernel / scale).astype(np.float32)
     return LinearHead(
         kernel,
         (bias - mean @ kernel).astype(np.float32),
-        strength,
-        loss,
-        float((held_out[judged].argmax(axis=1) == labels[judged]).mean()),
+        found.strength,
+        found.log_loss,
+        float((found.logits[judged].argmax(axis=1) == labels[judged]).mean()),
         len(judged),
         bool(folds),
-        held_out.astype(np.float32) if folds and len(judged) == len(labels) else None,
+        found.logits.astype(np.float32) if folds and len(judged) == len(labels) else None,
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a search came to.
+
+    Args:
+        strength: the best C.
+        log_loss: its cross-entropy on what was held out, in nats.
+        logits: float (n, k), of what was held out, in rows of their own.
+        heads: kernel (d, k) and bias (k,) of each fold.
+    """
+
+    strength: float
+    log_loss: float
+    logits: np.ndarray
+    heads: list[tuple[np.ndarray, np.ndarray]]
+
+    @property
+    def mean_head(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the folds' mean, from where it is not far to the head of all pictures."""
+        kernels, biases = zip(*self.heads, strict=True)
+        return np.mean(kernels, axis=0), np.mean(biases, axis=0)
 
 
 def _folds(data: HeadData, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -148,8 +174,8 @@ def _search(
     folds: list[tuple[np.ndarray, np.ndarray]],
     pool: ThreadPoolExecutor,
     stop: Callable[[], bool],
-) -> tuple[float, float, np.ndarray]:
-    """Return the best strength, its log-loss, and the logits of what was held out, in rows of their own."""
+) -> _Found:
+    """Return the best strength, with what it gave for the pictures that were held out."""
     if folds:
         paths = [_path([view[rest] for view in views], data.labels[rest], data.weights, STRENGTHS) for rest, _ in folds]
         sides = [(views[0][judged], data.labels[judged], judged) for _, judged in folds]
@@ -157,18 +183,18 @@ def _search(
         paths = [_path(views, data.labels, data.weights, STRENGTHS)]
         sides = [(val, data.val_labels, np.arange(len(val)))]
     shape = (len(data.labels) if folds else len(val), len(data.weights))
-    best: tuple[float, float, np.ndarray] | None = None
+    best: _Found | None = None
     worse = 0
     for strength in STRENGTHS:
-        heads = pool.map(next, paths)
+        heads = list(pool.map(next, paths))
         logits = np.zeros(shape)
         losses = []
         for (kernel, bias), (features, labels, rows) in zip(heads, sides, strict=True):
             logits[rows] = features @ kernel + bias
             losses.append(_log_losses(logits[rows], labels))
         loss = float(np.concatenate(losses).mean())
-        if best is None or loss < best[1]:
-            best, worse = (strength, loss, logits), 0
+        if best is None or loss < best.log_loss:
+            best, worse = _Found(strength, loss, logits, heads), 0
         else:
             worse += 1
         if worse == PATIENCE or stop():
@@ -177,14 +203,24 @@ def _search(
 
 
 def _path(
-    views: Sequence[np.ndarray], labels: np.ndarray, weights: np.ndarray, strengths: Sequence[float]
+    views: Sequence[np.ndarray],
+    labels: np.ndarray,
+    weights: np.ndarray,
+    strengths: Sequence[float],
+    start: tuple[np.ndarray, np.ndarray] | None = None,
+    tolerance: float = TOLERANCE_OF_CHOICE,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield kernel (d, k) and bias (k,) for each strength, each search starting where the last one ended."""
     from sklearn.linear_model import LogisticRegression
 
     features = np.concatenate(views) if len(views) > 1 else views[0]
     repeated = np.tile(labels, len(views))
-    solver = LogisticRegression(max_iter=ITERATIONS, tol=TOLERANCE, warm_start=True)
+    solver = LogisticRegression(max_iter=ITERATIONS, tol=tolerance, warm_start=True)
+    if start is not None:
+        kernel, bias = start
+        if len(weights) == 2:
+            kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
+        solver.coef_, solver.intercept_ = kernel.T, bias
     for strength in strengths:
         # Views of one picture are one piece of evidence.
         solver.C = strength
