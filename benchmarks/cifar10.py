@@ -28,6 +28,7 @@ import opsin
 from benchmarks.results import Figure, Result, Series, arguments, describe_hardware
 from opsin.data.dataset import DatasetSplits
 from opsin.data.store import StoredImages, decode_datasets
+from opsin.names import CONFIG
 from opsin.training.plan import make_plan
 from opsin.training.run_folder import RunFolder
 
@@ -163,21 +164,23 @@ class FastPlan:
     Args:
         architecture: `auto`, or a name of the catalogue.
         epochs: None for the recipe's own.
+        budget: `24m`, say, which decides about architecture and epochs; None for none.
         accuracy: goal for the mean test accuracy in percent; None for the textbook's.
         share: goal for its time as a share of the textbook's.
     """
 
     architecture: str = "auto"
     epochs: int | None = None
+    budget: str | None = None
     accuracy: float | None = None
     share: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> "FastPlan":
-        """Return the plan of `ARCH[:EPOCHS[:ACCURACY[:SHARE]]]`; what is left empty is open."""
-        architecture, epochs, accuracy, share, *_ = [*text.split(":"), "", "", ""]
-        numbers = (int(epochs or 0), float(accuracy or 0), float(share or 0))
-        return cls(architecture or "auto", *(number or None for number in numbers))
+        """Return the plan of `ARCH[:EPOCHS-OR-BUDGET[:ACCURACY[:SHARE]]]`; what is left empty is open."""
+        architecture, length, accuracy, share, *_ = [*text.split(":"), "", "", ""]
+        epochs, budget = (int(length), None) if length.isdecimal() else (None, length or None)
+        return cls(architecture or "auto", epochs, budget, float(accuracy or 0) or None, float(share or 0) or None)
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,12 @@ class Trained:
 def train_fast(parts: DatasetSplits, plan: FastPlan, seed: int, size: int | None) -> Trained:
     """Train by the fast recipe and judge the network on the test pictures."""
     config = opsin.TrainConfig(
-        recipe="fast", architecture=plan.architecture, epochs=plan.epochs, seed=seed, image_size=size
+        recipe="fast",
+        architecture=plan.architecture,
+        epochs=plan.epochs,
+        budget=plan.budget,
+        seed=seed,
+        image_size=size,
     )
     with tempfile.TemporaryDirectory() as folder:
         run = opsin.train(parts.train, parts.val, config, test=parts.test, out=RunFolder.create(Path(folder) / "run"))
@@ -203,7 +211,8 @@ def train_fast(parts: DatasetSplits, plan: FastPlan, seed: int, size: int | None
         ended = [event["time"] for event in events if event["event"] == "epoch_ended"][-1]
         in_views = opsin.Classifier.open(run.folder, flips=True, shifts=True)
         return Trained(
-            f"{by_kind['network_built']['name']}, {len(run.history)} epochs",
+            f"{opsin.TrainConfig.from_toml(run.folder / CONFIG).architecture}, "
+            + (f"{len(run.history)} epochs" if plan.budget is None else f"budget {plan.budget}"),
             next(event["text"] for event in events if event.get("text", "").startswith("Recipe fast")),
             ended - by_kind["epoch_started"]["time"],
             100 * run.report.metrics.accuracy.value,
@@ -221,7 +230,7 @@ def main() -> None:
         "--plan",
         type=FastPlan.parse,
         nargs="+",
-        metavar="ARCH[:EPOCHS[:ACCURACY[:SHARE]]]",
+        metavar="ARCH[:EPOCHS-OR-BUDGET[:ACCURACY[:SHARE]]]",
         default=[FastPlan()],
         help="what is trained, and what it is to reach: percent, and share of the textbook's time (default: what the "
         "recipe decides, the textbook's accuracy)",
