@@ -24,7 +24,7 @@ def test_what_is_left_open_is_what_the_standard_recipe_says(colors):
 def test_the_fast_recipe_decides_network_schedule_and_augmentation(colors):
     config = make_plan(TrainConfig(recipe="fast"), colors).config
 
-    assert (config.architecture, config.weights, config.augment) == ("speed_cnn", "none", "fast")
+    assert (config.architecture, config.weights, config.augment) == ("speed_cnn_narrow", "none", "fast")
     assert (config.optimizer, config.schedule, config.image_size) == ("muon", "one-cycle", 24)
     assert config.whiten
     assert config.identity_init
@@ -35,7 +35,7 @@ def test_what_the_recipe_came_to_is_said_in_a_line(colors):
     config = make_plan(TrainConfig(recipe="fast", start_size=16, identity_init=False), colors).config
 
     assert describe_fast(config) == (
-        "31 epochs of batches of 16; muon up to 0.0234, one-cycle; labels smoothed by 0.2; pictures grow from 16 to 24 "
+        "15 epochs of batches of 16; muon up to 0.0234, one-cycle; labels smoothed by 0.2; pictures grow from 16 to 24 "
         "pixels; the first convolution whitens"
     )
 
@@ -94,6 +94,7 @@ def test_more_pictures_have_fewer_epochs_and_larger_batches_but_never_no_step():
     ("budget", "pictures", "network"),
     [
         (None, 50_000, "speed_cnn"),
+        (None, 5_000, "speed_cnn_narrow"),
         ("10s", 50_000, "speed_cnn_narrow"),
         ("10m", 50_000, "speed_cnn"),
         ("30m", 50_000, "speed_cnn_wide"),
@@ -105,7 +106,7 @@ def test_a_budget_decides_how_large_the_network_is(budget, pictures, network):
 
 
 def test_a_budget_may_be_used_for_more_epochs():
-    assert fast(TrainConfig(budget="30m"), 50_000)["epochs"] == 3 * fast(TrainConfig(), 50_000)["epochs"]
+    assert fast(TrainConfig(budget="30m"), 50_000)["epochs"] == 6 * fast(TrainConfig(), 50_000)["epochs"]
 
 
 def test_both_recipes_speak_of_settings_that_there_are():
