@@ -18,8 +18,8 @@ from typing import Any
 
 from opsin import __version__
 from opsin.atomic import saying_why, write_bytes, write_text
-from opsin.errors import UsageError
-from opsin.names import CHECKPOINT, CONFIG, ENVIRONMENT, EVENTS, FILES, HISTORY, REPORT_JSON, TENSORBOARD
+from opsin.errors import OpsinError, UsageError
+from opsin.names import CHECKPOINT, CONFIG, ENVIRONMENT, EVENTS, FILES, HISTORY, LAST, MODEL, REPORT_JSON, TENSORBOARD
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -82,6 +82,18 @@ class RunFolder:
             yield
         except BaseException:
             self.discard()
+            raise
+
+    @contextlib.contextmanager
+    def learning(self) -> Iterator[None]:
+        """Discard a new run that fails in the block with nothing learned; else let the error say how to go on."""
+        try:
+            yield
+        except OpsinError as error:
+            if self.fresh and any((self / CHECKPOINT).rglob(LAST)):
+                error.args = (f"{error} Finished epochs are kept; go on with --out {self.path} --resume.",)
+            elif not (self / MODEL).exists():
+                self.discard()
             raise
 
     def discard(self) -> None:
