@@ -214,6 +214,8 @@ def train(
     if compare_scratch and settings.weights == "none":
         raise UsageError("Expected pretrained weights with --compare-scratch; received --weights none. Leave one out.")
     dataset = _opened(data, settings)
+    if preview_augment is not None:
+        _require_preview(preview_augment, data)
     looked = quick_check(dataset)
     splits = dataset.split(settings.val, settings.test, settings.seed, together=looked.together)
     if preview_augment is not None:
@@ -289,6 +291,14 @@ def _resumed(out: Path | None, config: Path | None) -> "RunFolder":
     if config is not None:
         raise UsageError("Expected no --config with --resume: a run goes on with its own settings.")
     return RunFolder.resume(out, [TerminalProgress()])
+
+
+def _require_preview(path: Path, data: Path) -> None:
+    """Raise `UsageError` unless a preview can be drawn there and no picture is lost, not even one that is left out."""
+    from opsin.data.dataset import ImageDataset
+    from opsin.features.sheets import require_file
+
+    require_file(path, ImageDataset.open(data, patient=True).paths, option="--preview-augment")
 
 
 def _preview(train_part: "ImageDataset", settings: "TrainConfig", path: Path, as_json: bool) -> None:

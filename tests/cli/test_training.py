@@ -1,0 +1,34 @@
+"""`opsin train`: what it refuses before anything is lost, and what it leaves behind when it does."""
+
+import pytest
+from PIL import Image
+
+from opsin.errors import ExitCode
+
+QUICK = ("--arch", "lenet5", "--image-size", 24, "--epochs", 1, "--batch-size", 8, "--augment", "none")
+
+
+@pytest.fixture
+def photos(pictures):
+    return pictures({"cat": 6, "dog": 6})
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_preview_replaces_none_of_the_pictures(opsin, photos, tmp_path, listed):
+    picture = photos / "cat" / "1.png"
+    before = picture.read_bytes()
+    (tmp_path / "skip.csv").write_text("path,reason\ncat/1.png,blurred\n")
+
+    skip = ["--skip", tmp_path / "skip.csv"] if listed else []
+    answer = opsin("train", photos, "--preview-augment", picture, *skip)
+
+    assert answer.code == ExitCode.USAGE
+    assert "is one of the pictures. Choose another --preview-augment." in answer.err
+    assert picture.read_bytes() == before
+
+
+def test_a_preview_replaces_an_older_one(opsin, photos, tmp_path):
+    (tmp_path / "sheet.png").write_bytes((photos / "cat" / "1.png").read_bytes())
+
+    assert opsin("train", photos, "--preview-augment", tmp_path / "sheet.png").code == ExitCode.DONE
+    assert Image.open(tmp_path / "sheet.png").width > 8
