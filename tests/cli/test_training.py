@@ -32,3 +32,15 @@ def test_a_preview_replaces_an_older_one(opsin, photos, tmp_path):
 
     assert opsin("train", photos, "--preview-augment", tmp_path / "sheet.png").code == ExitCode.DONE
     assert Image.open(tmp_path / "sheet.png").width > 8
+
+
+@pytest.mark.parametrize("out", [None, "run1", "cat/run1"])
+def test_a_run_is_not_written_among_the_pictures(opsin, photos, monkeypatch, out):
+    monkeypatch.chdir(photos)
+
+    answer = opsin("train", ".", *QUICK, *([] if out is None else ["--out", out]))
+
+    assert answer.code == ExitCode.USAGE
+    assert f"outside of the data; received {str(out or 'runs/photos')!r}" in answer.err
+    assert "--out ../runs/photos" in answer.err
+    assert sorted(path.name for path in photos.iterdir()) == ["cat", "dog"]

@@ -1,6 +1,7 @@
 """`opsin train`: from a folder of pictures to a run folder."""
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -216,12 +217,13 @@ def train(
     dataset = _opened(data, settings)
     if preview_augment is not None:
         _require_preview(preview_augment, data)
+    place = None if resume or preview_augment is not None else _place_of_run(out, data, dataset)
     looked = quick_check(dataset)
     splits = dataset.split(settings.val, settings.test, settings.seed, together=looked.together)
     if preview_augment is not None:
         _preview(splits.train, settings, preview_augment, as_json)
         return
-    folder = folder or _new_folder(out, dataset)
+    folder = folder or _new_folder(place)
     for line in looked.lines(data):
         folder.say(line)
     if strict_data and not looked.is_clean:
@@ -275,11 +277,26 @@ def _settings(context: typer.Context, config: Path | None) -> "TrainConfig":
     return base.replace(**_given(context))
 
 
-def _new_folder(out: Path | None, dataset: "ImageDataset") -> "RunFolder":
-    from opsin.training.progress import TerminalProgress
-    from opsin.training.run_folder import RunFolder, free_path
+def _place_of_run(out: Path | None, data: Path, dataset: "ImageDataset") -> Path:
+    """Return where the run will be, and raise before anything is looked at if it would be among the pictures."""
+    from opsin.training.run_folder import free_path
 
-    return RunFolder.create(out or free_path("runs", dataset.root.name), [TerminalProgress()])
+    name = dataset.root.name
+    place = out or free_path("runs", name)
+    if data.is_dir() and place.resolve().is_relative_to(dataset.root):
+        beside = os.path.relpath(free_path(dataset.root.parent / "runs", name))
+        raise UsageError(
+            f"Expected a place for the run outside of the data; received {str(place)!r}, which is in "
+            f"{str(dataset.root)!r}. Give another one: --out {shlex.quote(beside)}"
+        )
+    return place
+
+
+def _new_folder(place: Path) -> "RunFolder":
+    from opsin.training.progress import TerminalProgress
+    from opsin.training.run_folder import RunFolder
+
+    return RunFolder.create(place, [TerminalProgress()])
 
 
 def _resumed(out: Path | None, config: Path | None) -> "RunFolder":
