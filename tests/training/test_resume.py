@@ -12,6 +12,7 @@ from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.errors import ModelError, SavingError, TrainingError, UsageError
 from opsin.training.config import TrainConfig
+from opsin.training.rate_finder import try_rates
 from opsin.training.run_folder import RunFolder
 from opsin.training.train import TrainingRun, train
 
@@ -125,6 +126,22 @@ def test_ctrl_c_before_the_first_epoch_ends_leaves_a_run_without_a_model_that_ca
     assert stopped.classifier is None
     assert not (tmp_path / "run" / "model").exists()
     assert without_times(run(colors, RunFolder.resume(tmp_path / "run")).history) == without_times(whole.history)
+
+
+def test_ctrl_c_while_the_rate_is_searched_for_leaves_a_run_that_searches_anew(colors, tmp_path, monkeypatch):
+    finding = config(learning_rate="find", epochs=1)
+
+    def interrupted(*arguments):
+        press_ctrl_c()
+        return try_rates(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("opsin.training.rate_finder.try_rates", interrupted)
+        stopped = run(colors, RunFolder.create(tmp_path / "run"), finding)
+
+    assert not stopped.completed
+    assert not (tmp_path / "run" / "checkpoint").exists()
+    assert run(colors, RunFolder.resume(tmp_path / "run"), finding).history[0]["learning_rate"] > 1e-6
 
 
 @pytest.mark.parametrize("event", ["run_started", "decoding"])
