@@ -10,7 +10,7 @@ QUICK = ("--arch", "lenet5", "--image-size", 24, "--epochs", 1, "--batch-size", 
 
 @pytest.fixture
 def photos(pictures):
-    return pictures({"cat": 6, "dog": 6})
+    return pictures({"cat": 10, "dog": 10})
 
 
 @pytest.mark.parametrize("listed", [False, True])
@@ -44,3 +44,19 @@ def test_a_run_is_not_written_among_the_pictures(opsin, photos, monkeypatch, out
     assert f"outside of the data; received {str(out or 'runs/photos')!r}" in answer.err
     assert "--out ../runs/photos" in answer.err
     assert sorted(path.name for path in photos.iterdir()) == ["cat", "dog"]
+
+
+def test_data_that_is_refused_leaves_no_folder_in_the_way_of_the_next_try(opsin, photos, tmp_path):
+    copied = photos / "dog" / "a cat.png"
+    copied.write_bytes((photos / "cat" / "0.png").read_bytes())
+    command = ("train", photos, *QUICK, "--strict-data", "--out", tmp_path / "run")
+
+    refused = opsin(*command)
+    left = (tmp_path / "run").exists()
+    copied.unlink()
+    trained = opsin(*command)
+
+    assert refused.code == ExitCode.GATE_FAILED
+    assert "Data error" in refused.err
+    assert not left
+    assert trained.code == ExitCode.DONE

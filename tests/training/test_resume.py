@@ -107,7 +107,11 @@ def test_an_error_before_the_first_epoch_ends_leaves_no_folder(colors, tmp_path)
         raise SavingError("The disk is full.")
 
     with pytest.raises(SavingError, match=r"full\.$"):
-        run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_started", 1, fail)]))
+        run(
+            colors,
+            RunFolder.create(tmp_path / "run", [interrupting("epoch_started", 1, fail)]),
+            config(learning_rate="find", tensorboard=True),
+        )
     assert not (tmp_path / "run").exists()
 
 

@@ -13,6 +13,7 @@ from opsin.errors import ExitCode, GateError, UsageError
 from opsin.names import CONFIG
 
 if TYPE_CHECKING:
+    from opsin.checks.quick import QuickLook
     from opsin.data.dataset import DatasetSplits, ImageDataset
     from opsin.evaluation.comparison import Comparison
     from opsin.training.config import TrainConfig
@@ -224,18 +225,23 @@ def train(
         _preview(splits.train, settings, preview_augment, as_json)
         return
     folder = folder or _new_folder(place)
-    for line in looked.lines(data):
-        folder.say(line)
-    if strict_data and not looked.is_clean:
-        raise GateError(
-            f"Expected data without a warning (--strict-data). Look at it: {_command('check', data)}; or leave out "
-            "what it finds with --skip."
-        )
+    with folder.beginning():
+        _tell(looked, data, folder, strict_data)
     if splits.note:
         folder.say(splits.note)
     run = train_classifier(splits.train, splits.val, settings, test=splits.test, out=folder)
     compared = _compare(run, splits, folder) if compare_scratch and run.completed else None
     _report(run, data, as_json, compared)
+
+
+def _tell(looked: "QuickLook", data: Path, folder: "RunFolder", strict: bool) -> None:
+    for line in looked.lines(data):
+        folder.say(line)
+    if strict and not looked.is_clean:
+        raise GateError(
+            f"Expected data without a warning (--strict-data). Look at it: {_command('check', data)}; or leave out "
+            "what it finds with --skip."
+        )
 
 
 def _opened(data: Path, settings: "TrainConfig") -> "ImageDataset":

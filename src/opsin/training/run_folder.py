@@ -19,7 +19,19 @@ from typing import Any
 from opsin import __version__
 from opsin.atomic import saying_why, write_bytes, write_text
 from opsin.errors import OpsinError, UsageError
-from opsin.names import CHECKPOINT, CONFIG, ENVIRONMENT, EVENTS, FILES, HISTORY, LAST, MODEL, REPORT_JSON, TENSORBOARD
+from opsin.names import (
+    CHECKPOINT,
+    CONFIG,
+    ENVIRONMENT,
+    EVENTS,
+    FILES,
+    HISTORY,
+    LAST,
+    MODEL,
+    RATE_CHART,
+    REPORT_JSON,
+    TENSORBOARD,
+)
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -104,6 +116,9 @@ class RunFolder:
             (self / name).unlink(missing_ok=True)
         for name in (TENSORBOARD, CHECKPOINT):
             shutil.rmtree(self / name, ignore_errors=True)
+        # Of each training in the run one, with the name of its phase before it.
+        for chart in self.path.glob(f"*{Path(RATE_CHART).stem}.*"):
+            chart.unlink()
         if self.made:
             with contextlib.suppress(OSError):
                 self.path.rmdir()
