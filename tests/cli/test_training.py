@@ -3,7 +3,14 @@
 import pytest
 from PIL import Image
 
+from opsin.checks import quick
+from opsin.data.account import account_of, read_account
+from opsin.data.dataset import ImageDataset
+from opsin.data.splits import SPLITS
 from opsin.errors import ExitCode
+from opsin.training.config import TrainConfig
+from opsin.training.run_folder import RunFolder
+from opsin.training.train import train
 
 QUICK = ("--arch", "lenet5", "--image-size", 24, "--epochs", 1, "--batch-size", 8, "--augment", "none")
 
@@ -60,3 +67,58 @@ def test_data_that_is_refused_leaves_no_folder_in_the_way_of_the_next_try(opsin,
     assert "Data error" in refused.err
     assert not left
     assert trained.code == ExitCode.DONE
+
+
+@pytest.fixture
+def unseen_copies(pictures, monkeypatch):
+    """Data with a copy of each picture, too large to be looked at unasked, and an interrupted run on it."""
+    root = pictures({"cat": 12, "dog": 12})
+    for path in list(root.rglob("*.png")):
+        path.with_stem(f"{path.stem} again").write_bytes(path.read_bytes())
+    monkeypatch.setattr(quick, "MOST_UNSEEN", 10)
+    dataset = ImageDataset.open(root)
+    splits = dataset.split(seed=0)
+    settings = TrainConfig(architecture="lenet5", image_size=24, epochs=2, batch_size=8, augment="none")
+
+    def interrupt(event):
+        if event["event"] == "epoch_ended":
+            raise KeyboardInterrupt
+
+    folder = RunFolder.create(root.parent / "run", [interrupt])
+    with pytest.raises(KeyboardInterrupt):
+        train(splits.train, splits.val, settings, test=splits.test, out=folder)
+    return root, folder.path
+
+
+def test_a_run_is_resumed_with_its_own_parts_after_the_check_that_was_advised(opsin, unseen_copies):
+    root, run = unseen_copies
+    dataset = ImageDataset.open(root)
+    opsin("check", root)
+    # What the check has found would part the pictures another way.
+    together = quick.quick_check(dataset).together
+    assert dataset.split(seed=0, together=together).train.names != dataset.split(seed=0).train.names
+
+    resumed = opsin("train", root, "--out", run, "--resume")
+
+    assert resumed.code == ExitCode.DONE, resumed.err
+    assert {path: part for path, _, part, _ in account_of(dict(zip(SPLITS, dataset.split(seed=0), strict=True)))} == {
+        row["path"]: row["split"] for row in read_account(run / "files.csv")
+    }
+
+
+@pytest.mark.parametrize("change", ["changed", "gone", "new"])
+def test_a_run_is_not_resumed_on_other_pictures(opsin, unseen_copies, change):
+    root, run = unseen_copies
+    picture = root / "cat" / "1.png"
+    if change == "changed":
+        picture.write_bytes(picture.read_bytes() + b"more")
+    elif change == "gone":
+        picture.unlink()
+    else:
+        picture.with_stem("new").write_bytes(picture.read_bytes())
+
+    resumed = opsin("train", root, "--out", run, "--resume")
+
+    assert resumed.code == ExitCode.USAGE
+    assert f"cat/{'new' if change == 'new' else '1'}.png" in resumed.err
+    assert "Start a new run." in resumed.err

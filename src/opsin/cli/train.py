@@ -209,6 +209,7 @@ def train(
 ) -> None:
     """Train a network on a folder of pictures, report what it is worth, and save it."""
     from opsin.checks.quick import quick_check
+    from opsin.training.checks import parts_of_run
     from opsin.training.train import train as train_classifier
 
     folder = _resumed(out, config) if resume else None
@@ -220,7 +221,10 @@ def train(
         _require_preview(preview_augment, data)
     place = None if resume or preview_augment is not None else _place_of_run(out, data, dataset)
     looked = quick_check(dataset)
-    splits = dataset.split(settings.val, settings.test, settings.seed, together=looked.together)
+    if folder:
+        splits = parts_of_run(folder, dataset)
+    else:
+        splits = dataset.split(settings.val, settings.test, settings.seed, together=looked.together)
     if preview_augment is not None:
         _preview(splits.train, settings, preview_augment, as_json)
         return
