@@ -1,5 +1,8 @@
 """`opsin train`: what it refuses before anything is lost, and what it leaves behind when it does."""
 
+import time
+
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -7,7 +10,7 @@ from opsin.checks import quick
 from opsin.data.account import account_of, read_account
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import SPLITS
-from opsin.errors import ExitCode
+from opsin.errors import DataError, ExitCode
 from opsin.training.config import TrainConfig
 from opsin.training.run_folder import RunFolder
 from opsin.training.train import train
@@ -67,6 +70,25 @@ def test_data_that_is_refused_leaves_no_folder_in_the_way_of_the_next_try(opsin,
     assert "Data error" in refused.err
     assert not left
     assert trained.code == ExitCode.DONE
+
+
+def test_the_clock_of_a_budget_runs_while_the_data_is_looked_at(opsin, photos, tmp_path, monkeypatch):
+    times = []
+
+    def look(dataset):
+        times.append(time.monotonic())
+        return quick.QuickLook(None, np.arange(len(dataset)))
+
+    def learn(*parts, out, **more):
+        times.append(out.started)
+        raise DataError("enough was seen")
+
+    monkeypatch.setattr(quick, "quick_check", look)
+    monkeypatch.setattr("opsin.training.train.train", learn)
+
+    opsin("train", photos, "--out", tmp_path / "run", "--budget", "10m")
+
+    assert times[1] <= times[0]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -212,7 +213,8 @@ def train(
     from opsin.training.checks import parts_of_run
     from opsin.training.train import train as train_classifier
 
-    folder = _resumed(out, config) if resume else None
+    started = time.monotonic()
+    folder = _resumed(out, config, started) if resume else None
     settings = _settings(context, folder / CONFIG if folder else config)
     if compare_scratch and settings.weights == "none":
         raise UsageError("Expected pretrained weights with --compare-scratch; received --weights none. Leave one out.")
@@ -228,7 +230,7 @@ def train(
     if preview_augment is not None:
         _preview(splits.train, settings, preview_augment, as_json)
         return
-    folder = folder or _new_folder(place)
+    folder = folder or _new_folder(place, started)
     with folder.beginning():
         _tell(looked, data, folder, strict_data)
     if splits.note:
@@ -302,14 +304,14 @@ def _place_of_run(out: Path | None, data: Path, dataset: "ImageDataset") -> Path
     return place
 
 
-def _new_folder(place: Path) -> "RunFolder":
+def _new_folder(place: Path, started: float) -> "RunFolder":
     from opsin.training.progress import TerminalProgress
     from opsin.training.run_folder import RunFolder
 
-    return RunFolder.create(place, [TerminalProgress()])
+    return RunFolder.create(place, [TerminalProgress()], started=started)
 
 
-def _resumed(out: Path | None, config: Path | None) -> "RunFolder":
+def _resumed(out: Path | None, config: Path | None, started: float) -> "RunFolder":
     from opsin.training.progress import TerminalProgress
     from opsin.training.run_folder import RunFolder
 
@@ -317,7 +319,7 @@ def _resumed(out: Path | None, config: Path | None) -> "RunFolder":
         raise UsageError("Expected --out with --resume: the folder of the run to go on with.")
     if config is not None:
         raise UsageError("Expected no --config with --resume: a run goes on with its own settings.")
-    return RunFolder.resume(out, [TerminalProgress()])
+    return RunFolder.resume(out, [TerminalProgress()], started=started)
 
 
 def _require_preview(path: Path, data: Path) -> None:

@@ -44,10 +44,20 @@ class RunFolder:
         listeners: each is called with every event, a dict with `event` and `time`.
         fresh: whether this run begins here, and has not been interrupted.
         made: whether it made the folder itself.
+        started: when a budget begins to count, as `time.monotonic()` has it; None for when learning is asked for.
     """
 
-    def __init__(self, path: Path, listeners: Sequence[Listener] = (), *, fresh: bool = False, made: bool = False):
+    def __init__(
+        self,
+        path: Path,
+        listeners: Sequence[Listener] = (),
+        *,
+        fresh: bool = False,
+        made: bool = False,
+        started: float | None = None,
+    ):
         self.path = path
+        self.started = started
         self.listeners = tuple(listeners)
         self.fresh = fresh
         self.made = made
@@ -55,8 +65,10 @@ class RunFolder:
         self._lock = threading.RLock()
 
     @classmethod
-    def create(cls, path: str | Path, listeners: Sequence[Listener] = ()) -> "RunFolder":
-        """Make a new run folder.
+    def create(
+        cls, path: str | Path, listeners: Sequence[Listener] = (), *, started: float | None = None
+    ) -> "RunFolder":
+        """Make a new run folder; the arguments are those of `RunFolder`.
 
         Raises:
             UsageError: something is there already.
@@ -68,11 +80,13 @@ class RunFolder:
         with saying_why(path):
             path.mkdir(parents=True, exist_ok=True)
             (path / EVENTS).touch()
-        return cls(path, listeners, fresh=True, made=made)
+        return cls(path, listeners, fresh=True, made=made, started=started)
 
     @classmethod
-    def resume(cls, path: str | Path, listeners: Sequence[Listener] = ()) -> "RunFolder":
-        """Open the folder of a run that was interrupted.
+    def resume(
+        cls, path: str | Path, listeners: Sequence[Listener] = (), *, started: float | None = None
+    ) -> "RunFolder":
+        """Open the folder of a run that was interrupted; the arguments are those of `RunFolder`.
 
         Raises:
             UsageError: it is not a run folder, or its training came to an end.
@@ -85,7 +99,7 @@ class RunFolder:
             )
         if (path / REPORT_JSON).is_file():
             raise UsageError(f"Expected an interrupted run; the one in {str(path)!r} came to its end.")
-        return cls(path, listeners)
+        return cls(path, listeners, started=started)
 
     @contextlib.contextmanager
     def beginning(self) -> Iterator[None]:

@@ -91,7 +91,7 @@ def train(
     from opsin.training.phases import learn
 
     with StopRequest().listening() as stop, run.learning():
-        learned = learn(begun, stop, started)
+        learned = learn(begun, stop, started if run.started is None else run.started)
     config = begun.plan.config
     run.write_environment(seconds=round(time.monotonic() - started, 1), seed=config.seed, data=str(train.root))
     if learned.error is not None:
