@@ -25,7 +25,7 @@ class TrainingBatches(keras.utils.PyDataset):
     Args:
         images: the training pictures.
         augmenter: what is done to them; it holds the seed.
-        batch_size: pictures a batch; the last one of an epoch may be smaller.
+        batch_size: the most pictures a batch; all batches of an epoch are of one size, or one picture smaller.
         class_weights: float (k,), the weight of each class in the loss, 1 on average over pictures.
         size_at: the height and width in pixels of each epoch's pictures, by the epoch's number from 0; None: as they
             are.
@@ -70,7 +70,7 @@ class TrainingBatches(keras.utils.PyDataset):
         return made
 
     def _make(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        positions = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        positions = self.order[batch_of(batch, len(self.order), self.batch_size)]
         images = self.images.read(positions)
         if self.size_at is not None:
             images = shrink(images, self.size_at(self.epoch))
@@ -81,6 +81,19 @@ class TrainingBatches(keras.utils.PyDataset):
         targets = np.eye(len(self.class_weights), dtype=np.float32)[labels]
         images, targets = self.augmenter.mix_batch(images, targets, epoch=self.epoch, batch=batch)
         return images, targets, targets @ self.class_weights
+
+
+def batch_of(number: int, pictures: int, batch_size: int) -> slice:
+    """Return which of an epoch's pictures a batch holds, where as few batches as can be are of sizes as even as can be.
+
+    A small last one would count as much as any in the averages of normalisation, right before they are judged.
+
+    >>> [batch_of(number, 10, 4) for number in range(3)]
+    [slice(0, 4, None), slice(4, 7, None), slice(7, 10, None)]
+    """
+    size, larger = divmod(pictures, -(-pictures // batch_size))
+    start = number * size + min(number, larger)
+    return slice(start, start + size + (number < larger))
 
 
 def shrink(images: np.ndarray, side: int) -> np.ndarray:

@@ -158,6 +158,27 @@ def test_a_folder_without_permission_is_named(pictures, tmp_path, monkeypatch, c
         read_folder(root)
 
 
+def test_runs_and_models_beside_the_classes_are_no_classes_and_accounted_for(pictures):
+    root = pictures({"cat": 2, "dog": 2, "runs/first/model/golden": 2, "cat/exported/golden": 2})
+    for name in ("runs/first/config.toml", "runs/first/files.csv", "cat/exported/opsin.json"):
+        (root / name).touch()
+
+    listing = read_folder(root)
+
+    assert listing.class_names == ("cat", "dog")
+    assert [entry.path for entry in listing.entries] == ["cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"]
+    reasons = {skipped.path: skipped.reason for skipped in listing.skipped}
+    assert reasons["runs/first/"] == reasons["cat/exported/"] == "a run or a model of Opsin"
+
+
+def test_data_that_lies_in_a_run_folder_is_read(pictures):
+    root = pictures({"cat": 2, "dog": 2})
+    for name in ("config.toml", "files.csv"):
+        (root / name).touch()
+
+    assert len(read_folder(root).entries) == 4
+
+
 # Split folders
 
 

@@ -9,7 +9,7 @@ from opsin.augmentation.policies import Policy, get_policy
 from opsin.data.store import decode_datasets
 from opsin.errors import TrainingError
 from opsin.images.preprocess import Preprocess
-from opsin.pipeline import TrainingBatches, shrink
+from opsin.pipeline import TrainingBatches, batch_of, shrink
 from opsin.training import callbacks
 from opsin.training.config import TrainConfig
 from opsin.training.run_folder import RunFolder
@@ -88,6 +88,27 @@ def test_batches_have_the_size_of_their_epoch(colors):
         batches.start_epoch(epoch)
         sides.append(batches[0][0].shape[1:3])
     assert sides == [(16, 16), (16, 16), (24, 24)]
+
+
+def test_no_batch_of_an_epoch_is_much_smaller_than_the_others(colors):
+    """57 pictures by 14: a last batch of one would be most of what normalisation goes by in validation."""
+    (stored,) = decode_datasets([colors.subset(range(57))], Preprocess(24, 24))
+    batches = TrainingBatches(stored, Augmenter(Policy(), 0, 3), 14, class_weights=np.ones(3))
+
+    shown = [batches[number] for number in range(len(batches))]
+
+    assert [len(images) for images, _, _ in shown] == [12, 12, 11, 11, 11]
+    np.testing.assert_array_equal(np.concatenate([labels for _, labels, _ in shown]), batches.labels[batches.order])
+
+
+@pytest.mark.parametrize(("pictures", "batch_size"), [(42_500, 256), (256, 256), (10, 3), (3, 7), (1, 1)])
+def test_pictures_are_shared_out_evenly_and_each_once(pictures, batch_size):
+    count = -(-pictures // batch_size)
+
+    parts = [np.arange(pictures)[batch_of(number, pictures, batch_size)] for number in range(count)]
+
+    assert [part.tolist() for part in parts] == [part.tolist() for part in np.array_split(np.arange(pictures), count)]
+    assert max(map(len, parts)) <= batch_size
 
 
 def test_every_picture_is_mirrored_in_one_of_two_epochs_that_follow():

@@ -47,6 +47,21 @@ def test_a_kernel_keeps_its_norm_and_moves_by_the_share_that_is_stated():
     assert np.sum((moved - start) * gradient) < 0
 
 
+def test_kernels_keep_their_own_momentum_where_all_else_has_none():
+    def after_two_steps(momentum):
+        kernel, bias = keras.Variable(drawn(3, 3, 4, 8)), keras.Variable(drawn(8))
+        optimizer = Muon(0.1, momentum=momentum, nesterov=True)
+        optimizer.build([kernel, bias])
+        for seed in (1, 2):
+            optimizer.apply([drawn(3, 3, 4, 8, seed=seed), drawn(8, seed=seed)])
+        return keras.ops.convert_to_numpy(kernel), keras.ops.convert_to_numpy(bias)
+
+    kernel, bias = after_two_steps(0.0)
+
+    np.testing.assert_array_equal(kernel, after_two_steps(0.9)[0])
+    np.testing.assert_allclose(bias, drawn(8) - 0.1 * (drawn(8, seed=1) + drawn(8, seed=2)), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(5,), (4, 3), (3, 3, 6, 1)])
 def test_what_is_no_kernel_of_several_filters_learns_as_by_sgd(shape):
     start = drawn(*shape)

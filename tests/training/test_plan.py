@@ -155,6 +155,34 @@ def test_settings_of_pretrained_weights_are_refused_from_scratch(dataset_of, set
         make_plan(TrainConfig(weights="none", **setting), dataset_of(30, 30))
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("start_size", 96),
+        ("whiten", True),
+        ("identity_init", True),
+        ("activation", "gelu"),
+        ("norm_momentum", 0.9),
+        ("logit_scale", 0.5),
+        ("bias_rate", 8.0),
+        ("momentum", 0.5),
+    ],
+)
+def test_settings_of_training_from_scratch_are_refused_with_pretrained_weights(
+    dataset_of, weights_folder, setting, value
+):
+    settings = TrainConfig(weights=str(weights_folder), **{setting: value})
+
+    with pytest.raises(UsageError, match=rf"Expected {setting} only .* from scratch.* --weights none"):
+        make_plan(settings, dataset_of(300, 200))
+
+
+def test_the_settings_that_a_run_on_pretrained_weights_wrote_can_be_given_again(dataset_of, weights_folder):
+    settings = make_plan(TrainConfig(weights=str(weights_folder)), dataset_of(300, 200)).config
+
+    assert make_plan(settings, dataset_of(300, 200)).config == settings
+
+
 @pytest.mark.parametrize("color", ["hsv", "lab"])
 def test_pretrained_weights_take_pictures_in_the_colours_that_they_were_learned_on(dataset_of, weights_folder, color):
     with pytest.raises(UsageError, match=f"Expected rgb with pretrained weights.*received the colour space '{color}'"):

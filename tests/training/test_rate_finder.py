@@ -10,7 +10,7 @@ from opsin.training.fit import Phase
 from opsin.training.network import compile_network
 from opsin.training.rate_finder import LOWEST, choose_rate, settle_rate, try_rates
 from opsin.training.run_folder import RunFolder
-from opsin.training.stopping import StopRequest
+from opsin.training.stopping import Deadline, StoppedByUser, StopRequest
 from opsin.training.train import train
 
 FINDING = TrainConfig(
@@ -81,6 +81,29 @@ def test_what_was_found_is_kept_for_resuming(network, batches, tmp_path):
 
     assert isinstance(found.learning_rate, float)
     assert again == found
+
+
+def test_a_trial_that_the_user_cuts_short_leaves_nothing_and_is_made_anew(network, batches, tmp_path):
+    run, stop = RunFolder.create(tmp_path / "run"), StopRequest()
+    phase = Phase(tmp_path / "run" / "checkpoint")
+    stop.made = True
+
+    with pytest.raises(StoppedByUser):
+        settle_rate(network, batches, FINDING, run=run, phase=phase, stop=stop)
+    left = [path.name for path in run.path.rglob("*")]
+    anew = settle_rate(network, batches, FINDING, run=run, phase=phase, stop=StopRequest())
+
+    assert left == ["events.jsonl"]
+    assert anew.learning_rate > LOWEST
+
+
+def test_a_trial_that_a_budget_cuts_short_says_what_it_has_seen(network, batches, tmp_path):
+    run = RunFolder.create(tmp_path / "run")
+    phase = Phase(tmp_path / "run" / "checkpoint")
+
+    found = settle_rate(network, batches, FINDING, run=run, phase=phase, stop=Deadline(StopRequest(), at=0))
+
+    assert isinstance(found.learning_rate, float)
 
 
 def test_a_rate_that_is_given_is_left_alone(network, tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import signal
@@ -9,8 +10,9 @@ import pytest
 
 from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
-from opsin.errors import ModelError, TrainingError, UsageError
+from opsin.errors import ModelError, SavingError, TrainingError, UsageError
 from opsin.training.config import TrainConfig
+from opsin.training.rate_finder import try_rates
 from opsin.training.run_folder import RunFolder
 from opsin.training.train import TrainingRun, train
 
@@ -85,6 +87,34 @@ def test_ctrl_c_keeps_the_best_model_and_the_run_can_be_resumed(colors, whole, t
     assert all(np.array_equal(a, b) for a, b in zip(weights(resumed), weights(whole), strict=True))
 
 
+def test_a_disk_that_is_full_when_the_model_is_saved_costs_no_epoch(colors, whole, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("opsin.exporters.write_model.save_image", full)
+        with pytest.raises(SavingError, match=r"disk is full.*--resume"):
+            run(colors, RunFolder.create(tmp_path / "run"))
+
+    resumed = run(colors, RunFolder.resume(tmp_path / "run"))
+
+    assert without_times(resumed.history) == without_times(whole.history)
+    assert all(np.array_equal(a, b) for a, b in zip(weights(resumed), weights(whole), strict=True))
+
+
+def test_an_error_before_the_first_epoch_ends_leaves_no_folder(colors, tmp_path):
+    def fail() -> None:
+        raise SavingError("The disk is full.")
+
+    with pytest.raises(SavingError, match=r"full\.$"):
+        run(
+            colors,
+            RunFolder.create(tmp_path / "run", [interrupting("epoch_started", 1, fail)]),
+            config(learning_rate="find", tensorboard=True),
+        )
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_second_ctrl_c_stops_at_once(colors, tmp_path):
     def press_twice():
         press_ctrl_c()
@@ -100,6 +130,22 @@ def test_ctrl_c_before_the_first_epoch_ends_leaves_a_run_without_a_model_that_ca
     assert stopped.classifier is None
     assert not (tmp_path / "run" / "model").exists()
     assert without_times(run(colors, RunFolder.resume(tmp_path / "run")).history) == without_times(whole.history)
+
+
+def test_ctrl_c_while_the_rate_is_searched_for_leaves_a_run_that_searches_anew(colors, tmp_path, monkeypatch):
+    finding = config(learning_rate="find", epochs=1)
+
+    def interrupted(*arguments):
+        press_ctrl_c()
+        return try_rates(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("opsin.training.rate_finder.try_rates", interrupted)
+        stopped = run(colors, RunFolder.create(tmp_path / "run"), finding)
+
+    assert not stopped.completed
+    assert not (tmp_path / "run" / "checkpoint").exists()
+    assert run(colors, RunFolder.resume(tmp_path / "run"), finding).history[0]["learning_rate"] > 1e-6
 
 
 @pytest.mark.parametrize("event", ["run_started", "decoding"])

@@ -149,11 +149,69 @@ def test_from_scratch_the_time_to_judge_the_network_is_kept_back(shapes, monkeyp
     assert config.epochs == int((deadline.at - clock.now) / epoch)
 
 
+def test_from_scratch_full_batches_alone_are_timed(shapes, monkeypatch):
+    """A smaller one would have Keras trace the step anew, within the time."""
+    seen = []
+    monkeypatch.setattr("keras.Model.train_on_batch", lambda network, images, labels: seen.append(len(images)))
+    parts = shapes.split(0.2, 0.2, seed=0)
+    network = build_network("simple_cnn", (32, 32, 3), 3)
+    network.compile("sgd")
+    begun = SimpleNamespace(
+        network=network,
+        stored=dict(zip(("train", "val", "test"), parts, strict=True)),
+        plan=make_plan(TrainConfig(architecture="simple_cnn"), parts.train),
+        run=SimpleNamespace(say=print),
+    )
+
+    searching.epochs_that_fit(begun, Batches(2, 30, last=29), Deadline(StopRequest(), time.monotonic() + 1000))
+
+    assert set(seen) == {30}
+
+
+def test_a_budget_begins_with_the_command_and_not_with_learning(shapes, tmp_path):
+    parts = shapes.split(0.2, 0.2, seed=0)
+    settings = TrainConfig(
+        architecture="simple_cnn", image_size=24, batch_size=16, epochs=5, budget="1h", weights="none"
+    )
+    folder = RunFolder.create(tmp_path / "run", started=time.monotonic() - 3600)
+
+    finished = train(parts.train, parts.val, settings, test=parts.test, out=folder)
+
+    assert len(finished.history) == 1
+    assert any("The budget is too short" in note for note in notes(finished))
+
+
+def test_what_a_backbone_takes_beside_its_features_is_known_where_those_come_from_the_cache(
+    shapes, weights, monkeypatch
+):
+    """Everything but the features takes 50 s here, and they take 100 s where they are computed."""
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(searching, "time", clock)
+
+    def overhead(seconds_of_features):
+        begun = SimpleNamespace(
+            plan=make_plan(TrainConfig(architecture=SMALL, weights=str(weights), image_size=32), shapes), stored={}
+        )
+        search = searching._Search(begun, StopRequest(), end=1000.0)
+
+        def try_head(begun):
+            clock.now += 50 + seconds_of_features
+            frozen = SimpleNamespace(seconds=seconds_of_features)
+            search.best = searching._Standing(begun, frozen, None, None, 1.0, 0.5)
+
+        monkeypatch.setattr(search, "_try_head", try_head)
+        search.begin()
+        return search.overhead
+
+    assert overhead(100.0) == overhead(0.0) == 50.0
+
+
 class Batches(list):
     """Batches that hold nothing."""
 
-    def __init__(self, steps, pictures):
-        super().__init__([(np.zeros((pictures, 32, 32, 3)), np.zeros(pictures))] * steps)
+    def __init__(self, steps, pictures, last=None):
+        sizes = [*[pictures] * (steps - 1), last or pictures]
+        super().__init__([(np.zeros((size, 32, 32, 3)), np.zeros(size)) for size in sizes])
 
     def start_epoch(self, epoch):
         pass

@@ -1,7 +1,9 @@
 """`opsin train`: from a folder of pictures to a run folder."""
 
 import json
+import os
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from opsin.errors import ExitCode, GateError, UsageError
 from opsin.names import CONFIG
 
 if TYPE_CHECKING:
+    from opsin.checks.quick import QuickLook
     from opsin.data.dataset import DatasetSplits, ImageDataset
     from opsin.evaluation.comparison import Comparison
     from opsin.training.config import TrainConfig
@@ -207,31 +210,44 @@ def train(
 ) -> None:
     """Train a network on a folder of pictures, report what it is worth, and save it."""
     from opsin.checks.quick import quick_check
+    from opsin.training.checks import parts_of_run
     from opsin.training.train import train as train_classifier
 
-    folder = _resumed(out, config) if resume else None
+    started = time.monotonic()
+    folder = _resumed(out, config, started) if resume else None
     settings = _settings(context, folder / CONFIG if folder else config)
     if compare_scratch and settings.weights == "none":
         raise UsageError("Expected pretrained weights with --compare-scratch; received --weights none. Leave one out.")
     dataset = _opened(data, settings)
+    if preview_augment is not None:
+        _require_preview(preview_augment, data)
+    place = None if resume or preview_augment is not None else _place_of_run(out, data, dataset)
     looked = quick_check(dataset)
-    splits = dataset.split(settings.val, settings.test, settings.seed, together=looked.together)
+    if folder:
+        splits = parts_of_run(folder, dataset)
+    else:
+        splits = dataset.split(settings.val, settings.test, settings.seed, together=looked.together)
     if preview_augment is not None:
         _preview(splits.train, settings, preview_augment, as_json)
         return
-    folder = folder or _new_folder(out, dataset)
-    for line in looked.lines(data):
-        folder.say(line)
-    if strict_data and not looked.is_clean:
-        raise GateError(
-            f"Expected data without a warning (--strict-data). Look at it: {_command('check', data)}; or leave out "
-            "what it finds with --skip."
-        )
+    folder = folder or _new_folder(place, started)
+    with folder.beginning():
+        _tell(looked, data, folder, strict_data)
     if splits.note:
         folder.say(splits.note)
     run = train_classifier(splits.train, splits.val, settings, test=splits.test, out=folder)
     compared = _compare(run, splits, folder) if compare_scratch and run.completed else None
     _report(run, data, as_json, compared)
+
+
+def _tell(looked: "QuickLook", data: Path, folder: "RunFolder", strict: bool) -> None:
+    for line in looked.lines(data):
+        folder.say(line)
+    if strict and not looked.is_clean:
+        raise GateError(
+            f"Expected data without a warning (--strict-data). Look at it: {_command('check', data)}; or leave out "
+            "what it finds with --skip."
+        )
 
 
 def _opened(data: Path, settings: "TrainConfig") -> "ImageDataset":
@@ -273,14 +289,29 @@ def _settings(context: typer.Context, config: Path | None) -> "TrainConfig":
     return base.replace(**_given(context))
 
 
-def _new_folder(out: Path | None, dataset: "ImageDataset") -> "RunFolder":
+def _place_of_run(out: Path | None, data: Path, dataset: "ImageDataset") -> Path:
+    """Return where the run will be, and raise before anything is looked at if it would be among the pictures."""
+    from opsin.training.run_folder import free_path
+
+    name = dataset.root.name
+    place = out or free_path("runs", name)
+    if data.is_dir() and place.resolve().is_relative_to(dataset.root):
+        beside = os.path.relpath(free_path(dataset.root.parent / "runs", name))
+        raise UsageError(
+            f"Expected a place for the run outside of the data; received {str(place)!r}, which is in "
+            f"{str(dataset.root)!r}. Give another one: --out {shlex.quote(beside)}"
+        )
+    return place
+
+
+def _new_folder(place: Path, started: float) -> "RunFolder":
     from opsin.training.progress import TerminalProgress
-    from opsin.training.run_folder import RunFolder, free_path
+    from opsin.training.run_folder import RunFolder
 
-    return RunFolder.create(out or free_path("runs", dataset.root.name), [TerminalProgress()])
+    return RunFolder.create(place, [TerminalProgress()], started=started)
 
 
-def _resumed(out: Path | None, config: Path | None) -> "RunFolder":
+def _resumed(out: Path | None, config: Path | None, started: float) -> "RunFolder":
     from opsin.training.progress import TerminalProgress
     from opsin.training.run_folder import RunFolder
 
@@ -288,7 +319,15 @@ def _resumed(out: Path | None, config: Path | None) -> "RunFolder":
         raise UsageError("Expected --out with --resume: the folder of the run to go on with.")
     if config is not None:
         raise UsageError("Expected no --config with --resume: a run goes on with its own settings.")
-    return RunFolder.resume(out, [TerminalProgress()])
+    return RunFolder.resume(out, [TerminalProgress()], started=started)
+
+
+def _require_preview(path: Path, data: Path) -> None:
+    """Raise `UsageError` unless a preview can be drawn there and no picture is lost, not even one that is left out."""
+    from opsin.data.dataset import ImageDataset
+    from opsin.features.sheets import require_file
+
+    require_file(path, ImageDataset.open(data, patient=True).paths, option="--preview-augment")
 
 
 def _preview(train_part: "ImageDataset", settings: "TrainConfig", path: Path, as_json: bool) -> None:

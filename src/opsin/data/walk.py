@@ -9,6 +9,7 @@ from pathlib import Path
 
 from opsin.errors import DataError
 from opsin.images.decode import SUFFIXES
+from opsin.names import CARD, CONFIG, FILES
 
 SYSTEM_NAMES = frozenset(
     {
@@ -89,8 +90,12 @@ class Walk:
         for child in found:
             if is_hidden(child):
                 self.skip(child, "hidden or system file")
+            elif not is_folder(child):
+                files.append(child)
+            elif is_own(child):
+                self.skip(child, "a run or a model of Opsin")
             else:
-                (folders if is_folder(child) else files).append(child)
+                folders.append(child)
         return folders, files
 
     def pictures(self, path: Path, parents: frozenset[str]) -> Iterator[Path]:
@@ -128,3 +133,8 @@ def children(path: Path) -> list[Path]:
 def is_hidden(path: Path) -> bool:
     """Return whether a name is one that people do not give: a hidden or a system file's."""
     return path.name.startswith(".") or path.name in SYSTEM_NAMES
+
+
+def is_own(folder: Path) -> bool:
+    """Return whether Opsin wrote a folder: the pictures in a run or a model are nobody's data."""
+    return is_file(folder / CARD) or (is_file(folder / CONFIG) and is_file(folder / FILES))

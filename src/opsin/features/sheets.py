@@ -134,14 +134,20 @@ def require_folder(folder: str | Path) -> None:
         )
 
 
-def require_file(path: str | Path, pictures: Iterable[str]) -> None:
-    """Raise `UsageError` unless a sheet can be written to this file, which is none of the pictures."""
+def require_file(path: str | Path, pictures: Iterable[str], *, option: str = "--sheet") -> None:
+    """Raise `UsageError` unless a sheet can be written to this file, which is none of the pictures.
+
+    Args:
+        path: the file.
+        pictures: those that must not be replaced.
+        option: what it was given with.
+    """
     choose("suffix of a sheet", Path(path).suffix.lower(), SAVED_AS)
     if Path(path).is_dir():
-        raise UsageError(f"Expected a file for the sheet; {str(path)!r} is a folder. Choose another --sheet.")
+        raise UsageError(f"Expected a file for the sheet; {str(path)!r} is a folder. Choose another {option}.")
     if exists(path) and any(exists(one) and Path(path).samefile(one) for one in pictures):
         raise UsageError(
-            f"Expected another file for the sheet; {str(path)!r} is one of the pictures. Choose another --sheet."
+            f"Expected another file for the sheet; {str(path)!r} is one of the pictures. Choose another {option}."
         )
 
 

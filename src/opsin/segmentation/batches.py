@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from opsin.pipeline import LEAST_WORKERS
+from opsin.pipeline import LEAST_WORKERS, batch_of
 from opsin.segmentation.augmenting import augment_pair
 from opsin.segmentation.policies import PairPolicy
 from opsin.segmentation.store import StoredPairs
@@ -17,7 +17,7 @@ class TrainingPairs(keras.utils.PyDataset):
     Args:
         pairs: the training pictures and masks.
         policy: what is done to them.
-        batch_size: pictures a batch; the last one of an epoch may be smaller.
+        batch_size: the most pictures a batch; all batches of an epoch are of one size, or one picture smaller.
         seed: of order and changes.
         workers: threads that prepare batches ahead, 2 or more.
     """
@@ -43,7 +43,7 @@ class TrainingPairs(keras.utils.PyDataset):
         return -(-len(self.pairs) // self.batch_size)
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
-        positions = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        positions = self.order[batch_of(batch, len(self.order), self.batch_size)]
         images, masks = self.pairs.read(positions)
         changed = [
             augment_pair(image, mask, seed=self.seed, epoch=self.epoch, index=int(index), policy=self.policy)

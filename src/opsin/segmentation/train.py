@@ -12,8 +12,8 @@ from opsin.catalog import require_installed
 from opsin.data.cache import Cache
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TEST, TRAIN, VAL
-from opsin.errors import DataError, OpsinError, TrainingError
-from opsin.names import CONFIG, MODEL, REPORT_HTML, REPORT_JSON
+from opsin.errors import DataError, TrainingError
+from opsin.names import CONFIG, REPORT_HTML, REPORT_JSON
 from opsin.segmentation.config import SegmentConfig
 from opsin.segmentation.dataset import SegmentationDataset
 from opsin.segmentation.evaluate import SegmentationReport, evaluate
@@ -199,15 +199,10 @@ def _learn(
     from opsin.segmentation.learning import teach
     from opsin.segmentation.saving import SegmentSaver
 
-    try:
-        with StopRequest().listening() as stop:
-            taught = teach(network, plan, stored, run=run, stop=stop)
-            saver = SegmentSaver(plan, stored[TRAIN].dataset, run)
-            segmenter = None if taught.network is None else saver.save(taught.network)
-    except OpsinError:
-        if not (run / MODEL).exists():
-            run.discard()
-        raise
+    with StopRequest().listening() as stop, run.learning():
+        taught = teach(network, plan, stored, run=run, stop=stop)
+        saver = SegmentSaver(plan, stored[TRAIN].dataset, run)
+        segmenter = None if taught.network is None else saver.save(taught.network)
     return segmenter, taught, taught.completed and not stop.made
 
 

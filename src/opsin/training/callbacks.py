@@ -99,7 +99,7 @@ class Events(keras.callbacks.Callback):
             return
         self.last_event = now
         _require_finite(logs["loss"], self.epoch)
-        pictures = min((batch + 1) * self.batches.batch_size, self.batches.picture_count)
+        pictures = self.batches.picture_count * (batch + 1) / len(self.batches)
         self.run.emit(
             "step",
             epoch=self.epoch,

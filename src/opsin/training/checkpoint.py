@@ -10,9 +10,8 @@ import numpy as np
 
 from opsin.atomic import replacing
 from opsin.errors import ModelError
+from opsin.names import LAST
 from opsin.training.state import TrainingState
-
-LAST = "last.npz"
 
 
 def save_last(folder: Path, network: keras.Model, state: TrainingState) -> None:

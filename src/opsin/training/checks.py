@@ -1,11 +1,11 @@
 """What must hold before a training begins, or goes on."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from opsin.catalog import require_installed
-from opsin.data.account import account_of, read_account
-from opsin.data.dataset import ImageDataset, require_learnable
+from opsin.data.account import account_of, read_account, read_parts
+from opsin.data.dataset import DatasetSplits, ImageDataset, require_learnable
 from opsin.data.splits import TRAIN, VAL
 from opsin.errors import DataError, UsageError
 from opsin.names import CONFIG, FILES
@@ -53,6 +53,19 @@ def _require_apart(parts: Mapping[str, ImageDataset]) -> None:
                 )
 
 
+def parts_of_run(run: RunFolder, dataset: ImageDataset) -> DatasetSplits:
+    """Share a data set out as a run that is resumed has it, whatever has been found out about the data since.
+
+    Raises:
+        UsageError: there are pictures that it was not started on.
+    """
+    parts = read_parts(run / FILES, dataset)
+    others = set(dataset.names).difference(*(part.names for part in parts.values()))
+    if others:
+        raise _others(run, others)
+    return DatasetSplits(**parts)
+
+
 def require_same_run(run: RunFolder, config: Settings, parts: Mapping[str, ImageDataset]) -> None:
     """Raise unless a run that is resumed has the settings and the split that it was started with.
 
@@ -69,7 +82,11 @@ def require_same_run(run: RunFolder, config: Settings, parts: Mapping[str, Image
     known = {(row["path"], row["label"], row["split"], row["bytes"]) for row in read_account(run / FILES)}
     changed = known ^ set(account_of(parts))
     if changed:
-        raise UsageError(
-            f"Expected the pictures, labels and split that the run in {str(run.path)!r} was started on; "
-            f"{min(changed)[0]!r} and {len(changed) - 1} others are not the same. Start a new run."
-        )
+        raise _others(run, [path for path, *_ in changed])
+
+
+def _others(run: RunFolder, names: Collection[str]) -> UsageError:
+    return UsageError(
+        f"Expected the pictures, labels and split that the run in {str(run.path)!r} was started on; "
+        f"{min(names)!r} and {len(names) - 1} others are not the same. Start a new run."
+    )

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from opsin.features.extraction import StoredFeatures
-from opsin.pipeline import LEAST_WORKERS
+from opsin.pipeline import LEAST_WORKERS, batch_of
 
 
 class FeatureBatches(keras.utils.PyDataset):
@@ -19,7 +19,7 @@ class FeatureBatches(keras.utils.PyDataset):
         views: the training pictures' features, as they are and in each augmented view.
         labels: int (n,).
         class_weights: float (k,).
-        batch_size: pictures a batch; the last one of an epoch may be smaller.
+        batch_size: the most pictures a batch; all batches of an epoch are of one size, or one picture smaller.
         seed: decides order and views.
     """
 
@@ -51,7 +51,7 @@ class FeatureBatches(keras.utils.PyDataset):
         return -(-len(self.labels) // self.batch_size)
 
     def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        positions = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        positions = self.order[batch_of(batch, len(self.order), self.batch_size)]
         features = np.empty((len(positions), *self.views[0].array.shape[1:]), dtype=np.float32)
         for view in np.unique(self.view[positions]):
             chosen = self.view[positions] == view

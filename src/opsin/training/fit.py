@@ -95,8 +95,12 @@ def fit(
         state.best = score_of(config.monitor, {f"val_{name}": value for name, value in logs.items()})
         save_best(phase.checkpoint, network, state)
     with quick_gradients(network):
-        config = settle_rate(network, batches, config, run=run, phase=phase, stop=stop)
-        fitted = _run(network, batches, val, config=config, run=run, stop=stop, phase=phase, state=state)
+        try:
+            config = settle_rate(network, batches, config, run=run, phase=phase, stop=stop)
+        except StoppedByUser:
+            fitted = Fitted(state, completed=False)
+        else:
+            fitted = _run(network, batches, val, config=config, run=run, stop=stop, phase=phase, state=state)
     state = fitted.state
     if state.best_epoch or phase.keep_better:
         load_best(phase.checkpoint, network, state)

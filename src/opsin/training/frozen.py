@@ -58,6 +58,8 @@ class FrozenOutputs:
         self.run = run
         self.stop = stop
         self.boundary = boundary
+        self.seconds = 0.0
+        """What running the network on the pictures as they are has taken; little where the cache had it."""
         self._extractors: dict[int, Extractor] = {}
         self._kept: dict[tuple, Any] = {}
 
@@ -82,14 +84,17 @@ class FrozenOutputs:
         """
         key = (id(tensor), dtype)
         if key not in self._kept:
+            extractor = self._extractor(tensor)
+            began = time.monotonic()
             self._kept[key] = extract(
-                self._extractor(tensor),
+                extractor,
                 self.stored,
                 cache=self._cache,
                 dtype=dtype,
                 progress=_Progress(self, "features of the pictures", remember=tensor is self.backbone.features),
                 say=self.run.say,
             )
+            self.seconds += time.monotonic() - began
         return self._kept[key]
 
     def views_at(self, tensor: keras.KerasTensor, dtype: str, count: int) -> list[StoredFeatures]:

@@ -25,6 +25,13 @@ class Muon(keras.optimizers.SGD):
     as a rule, does not care for it. Arguments are those of `keras.optimizers.SGD`.
     """
 
+    def build(self, variables: list[Any]) -> None:
+        """Make what is remembered for each variable; Keras leaves it out where `momentum` is 0."""
+        if self.built:
+            return
+        super().build(variables)
+        self.momentums = self.momentums or self.add_optimizer_variables(variables, "momentum")
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Change a variable by its gradient."""
         if not is_turned(variable):

@@ -19,6 +19,7 @@ from opsin.images.decode import picture_size
 from opsin.images.preprocess import Preprocess
 from opsin.training.config import AUTO, OWN, RECIPES, TrainConfig
 from opsin.training.memory import require_memory
+from opsin.training.recipes import standard
 
 if TYPE_CHECKING:
     import keras
@@ -34,6 +35,9 @@ TRANSFER_SETTINGS = ("head", "views", "unfreeze", "unfreeze_blocks", "fine_tune_
 
 REBUILDING = ("start_size", "activation")
 """Settings that a network is built anew for."""
+
+SCRATCH_SETTINGS = (*REBUILDING, "whiten", "identity_init", "norm_momentum", "logit_scale", "bias_rate", "momentum")
+"""What is of no use to a network that was trained before."""
 
 LEARNING_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd-nesterov": 0.05, "muon": 0.05}
 
@@ -77,6 +81,7 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     )
     if weights:
         require_learned_color(config.color)
+        _refuse_from_scratch(config)
         require_memory(config.architecture)
     else:
         _refuse_transfer(config)
@@ -132,6 +137,17 @@ def _refuse_transfer(config: TrainConfig) -> None:
             raise UsageError(
                 f"Expected {name} only with pretrained weights; {config.architecture} is trained from scratch. Leave "
                 f"{name} out, or give --weights and an architecture that they are for (opsin archs)."
+            )
+
+
+def _refuse_from_scratch(config: TrainConfig) -> None:
+    # What the recipe filled in, and a run's own config.toml has, changes nothing.
+    neutral = TrainConfig().replace(**standard(config, 0))
+    for name in SCRATCH_SETTINGS:
+        if getattr(config, name) != getattr(neutral, name):
+            raise UsageError(
+                f"Expected {name} only where a network is trained from scratch; {config.architecture} starts from the "
+                f"weights {config.weights!r}. Leave {name} out, or train from scratch: --weights none."
             )
 
 

@@ -16,6 +16,7 @@ from opsin.evaluation.charts import rate_chart
 from opsin.names import RATE_CHART
 from opsin.training.config import FIND, TrainConfig
 from opsin.training.run_folder import RunFolder
+from opsin.training.stopping import StoppedByUser
 
 if TYPE_CHECKING:
     from opsin.pipeline import TrainingBatches
@@ -55,7 +56,10 @@ def settle_rate(
         config: settings; `learning_rate` may be `"find"`.
         run: where the plot goes.
         phase: the training that the rate is for.
-        stop: is looked at after each step; a trial that is cut short says what it has seen.
+        stop: is looked at after each step; a trial that a budget cuts short says what it has seen.
+
+    Raises:
+        StoppedByUser: they asked for it during the trial; nothing is kept of it.
     """
     if config.learning_rate != FIND:
         return config
@@ -63,6 +67,9 @@ def settle_rate(
     if found.is_file():
         return config.replace(learning_rate=json.loads(found.read_text())["learning_rate"])
     rates, losses = try_rates(network, batches, stop)
+    if stop.by_user:
+        run.emit("stopping", text=stop.reason)
+        raise StoppedByUser
     rate = choose_rate(rates, losses)
     write_text(found, json.dumps({"learning_rate": rate}))
     name = f"{phase.name}-{RATE_CHART}" if phase.name else RATE_CHART

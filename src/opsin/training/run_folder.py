@@ -18,8 +18,20 @@ from typing import Any
 
 from opsin import __version__
 from opsin.atomic import saying_why, write_bytes, write_text
-from opsin.errors import UsageError
-from opsin.names import CHECKPOINT, CONFIG, ENVIRONMENT, EVENTS, FILES, HISTORY, REPORT_JSON, TENSORBOARD
+from opsin.errors import OpsinError, UsageError
+from opsin.names import (
+    CHECKPOINT,
+    CONFIG,
+    ENVIRONMENT,
+    EVENTS,
+    FILES,
+    HISTORY,
+    LAST,
+    MODEL,
+    RATE_CHART,
+    REPORT_JSON,
+    TENSORBOARD,
+)
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -32,10 +44,20 @@ class RunFolder:
         listeners: each is called with every event, a dict with `event` and `time`.
         fresh: whether this run begins here, and has not been interrupted.
         made: whether it made the folder itself.
+        started: when a budget begins to count, as `time.monotonic()` has it; None for when learning is asked for.
     """
 
-    def __init__(self, path: Path, listeners: Sequence[Listener] = (), *, fresh: bool = False, made: bool = False):
+    def __init__(
+        self,
+        path: Path,
+        listeners: Sequence[Listener] = (),
+        *,
+        fresh: bool = False,
+        made: bool = False,
+        started: float | None = None,
+    ):
         self.path = path
+        self.started = started
         self.listeners = tuple(listeners)
         self.fresh = fresh
         self.made = made
@@ -43,8 +65,10 @@ class RunFolder:
         self._lock = threading.RLock()
 
     @classmethod
-    def create(cls, path: str | Path, listeners: Sequence[Listener] = ()) -> "RunFolder":
-        """Make a new run folder.
+    def create(
+        cls, path: str | Path, listeners: Sequence[Listener] = (), *, started: float | None = None
+    ) -> "RunFolder":
+        """Make a new run folder; the arguments are those of `RunFolder`.
 
         Raises:
             UsageError: something is there already.
@@ -56,11 +80,13 @@ class RunFolder:
         with saying_why(path):
             path.mkdir(parents=True, exist_ok=True)
             (path / EVENTS).touch()
-        return cls(path, listeners, fresh=True, made=made)
+        return cls(path, listeners, fresh=True, made=made, started=started)
 
     @classmethod
-    def resume(cls, path: str | Path, listeners: Sequence[Listener] = ()) -> "RunFolder":
-        """Open the folder of a run that was interrupted.
+    def resume(
+        cls, path: str | Path, listeners: Sequence[Listener] = (), *, started: float | None = None
+    ) -> "RunFolder":
+        """Open the folder of a run that was interrupted; the arguments are those of `RunFolder`.
 
         Raises:
             UsageError: it is not a run folder, or its training came to an end.
@@ -73,7 +99,7 @@ class RunFolder:
             )
         if (path / REPORT_JSON).is_file():
             raise UsageError(f"Expected an interrupted run; the one in {str(path)!r} came to its end.")
-        return cls(path, listeners)
+        return cls(path, listeners, started=started)
 
     @contextlib.contextmanager
     def beginning(self) -> Iterator[None]:
@@ -84,6 +110,18 @@ class RunFolder:
             self.discard()
             raise
 
+    @contextlib.contextmanager
+    def learning(self) -> Iterator[None]:
+        """Discard a new run that fails in the block with nothing learned; else let the error say how to go on."""
+        try:
+            yield
+        except OpsinError as error:
+            if self.fresh and any((self / CHECKPOINT).rglob(LAST)):
+                error.args = (f"{error} Finished epochs are kept; go on with --out {self.path} --resume.",)
+            elif not (self / MODEL).exists():
+                self.discard()
+            raise
+
     def discard(self) -> None:
         """Remove what a new run has written, which is no model yet; a resumed one is left as it is."""
         if not self.fresh:
@@ -92,6 +130,9 @@ class RunFolder:
             (self / name).unlink(missing_ok=True)
         for name in (TENSORBOARD, CHECKPOINT):
             shutil.rmtree(self / name, ignore_errors=True)
+        # Of each training in the run one, with the name of its phase before it.
+        for chart in self.path.glob(f"*{Path(RATE_CHART).stem}.*"):
+            chart.unlink()
         if self.made:
             with contextlib.suppress(OSError):
                 self.path.rmdir()

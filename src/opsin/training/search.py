@@ -35,7 +35,7 @@ SLOWEST_GUESS = 20.0
 
 REPORT_SECONDS = 3.0
 LEAST_EPOCHS = 3
-TIMED_STEPS = 5
+TIMED_STEPS = 4
 MOST_VIEWS = 4
 PATIENCE = 5
 
@@ -60,15 +60,16 @@ def epochs_that_fit(begun: Begun, batches: TrainingBatches, deadline: Deadline) 
     config = begun.plan.config
     # Where pictures grow, those of the last epoch take longest.
     batches.start_epoch(config.epochs - 1)
-    steps = [batches[number % len(batches)] for number in range(TIMED_STEPS)]
+    # One batch again and again: for one of another size, Keras would trace the step anew.
+    batch = batches[0]
     with unchanged(begun.network), quick_gradients(begun.network):
-        begun.network.train_on_batch(*steps[0])
+        begun.network.train_on_batch(*batch)
         began = time.monotonic()
-        for step in steps[1:]:
-            begun.network.train_on_batch(*step)
-        taken = (time.monotonic() - began) / (TIMED_STEPS - 1)
+        for _ in range(TIMED_STEPS):
+            begun.network.train_on_batch(*batch)
+        taken = (time.monotonic() - began) / TIMED_STEPS
     # Without the way back, a picture takes about a third.
-    judging = taken / 3 / len(steps[1][0])
+    judging = taken / 3 / len(batch[0])
     deadline.at -= judging * _judged_pictures(begun.stored)
     epoch = taken * len(batches) + judging * len(begun.stored[VAL])
     fitting = max(1, min(config.epochs, int((deadline.at - time.monotonic()) / epoch)))
@@ -136,7 +137,7 @@ class _Search:
                 f"The budget was too short: a first classifier takes about {took:.0f} s here, and {max(left, 0):.0f} s "
                 "were left when everything was loaded."
             )
-        self.overhead = max(1.0, took - self._pictures() / self._speed(self.first.plan.config.architecture))
+        self.overhead = max(1.0, took - self.best.frozen.seconds)
 
     def try_larger_backbones(self) -> None:
         """Backbones that cost more and are known to be better, from the cheapest on."""

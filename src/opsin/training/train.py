@@ -1,8 +1,6 @@
 """`train`: from data sets and settings to a run folder with a trained, evaluated, saved classifier in it."""
 
-import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -10,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TEST, TRAIN, VAL
-from opsin.errors import OpsinError, TrainingError
+from opsin.errors import TrainingError
 from opsin.evaluation.report import Report
-from opsin.names import CONFIG, MODEL
+from opsin.names import CONFIG
 from opsin.training.allocation import memory_kept
 from opsin.training.checks import require_same_run, require_trainable
 from opsin.training.config import TrainConfig
@@ -92,8 +90,8 @@ def train(
     from opsin.training.calibrating import calibrate
     from opsin.training.phases import learn
 
-    with StopRequest().listening() as stop, _discarding_without_model(run):
-        learned = learn(begun, stop, started)
+    with StopRequest().listening() as stop, run.learning():
+        learned = learn(begun, stop, started if run.started is None else run.started)
     config = begun.plan.config
     run.write_environment(seconds=round(time.monotonic() - started, 1), seed=config.seed, data=str(train.root))
     if learned.error is not None:
@@ -123,17 +121,6 @@ def _begin(
     begun = prepare(plan, parts, run, settings=config, model=model)
     settings_of(begun.plan, config).save_toml(run / CONFIG)
     return begun
-
-
-@contextlib.contextmanager
-def _discarding_without_model(run: RunFolder) -> Iterator[None]:
-    """Let an error that comes before anything was saved leave no folder that is in the way of the next try."""
-    try:
-        yield
-    except OpsinError:
-        if not (run / MODEL).exists():
-            run.discard()
-        raise
 
 
 def _raise(learned: "Learned", run: RunFolder) -> NoReturn:
