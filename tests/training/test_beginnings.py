@@ -170,3 +170,10 @@ def test_a_network_for_any_size_has_the_same_weights_and_answers():
 def test_a_network_for_one_size_says_so():
     with pytest.raises(UsageError, match=r"start_size.*digit_cnn"):
         of_any_size(build_network("digit_cnn", (28, 28, 1), 10))
+
+
+def test_a_network_that_cannot_be_whitened_names_the_way_out_that_leaves_the_rest_of_the_recipe():
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+
+    with pytest.raises(UsageError, match=r"received dense.*, Dense. Leave that out: --no-whiten."):
+        first_convolution(network)

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import re
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,11 @@ from opsin.errors import OpsinError
 from opsin.evaluation.evaluate import evaluate
 from opsin.training import search as searching
 from opsin.training.config import TrainConfig, seconds_of
+from opsin.training.fit import Fitted
+from opsin.training.learned import Learned
 from opsin.training.plan import make_plan
 from opsin.training.run_folder import RunFolder
+from opsin.training.state import TrainingState
 from opsin.training.stopping import Deadline, StopRequest
 from opsin.training.train import TrainingRun, train
 
@@ -204,6 +208,36 @@ def test_what_a_backbone_takes_beside_its_features_is_known_where_those_come_fro
         return search.overhead
 
     assert overhead(100.0) == overhead(0.0) == 50.0
+
+
+def test_the_settings_that_it_ends_with_are_those_of_what_is_kept(shapes, weights, tmp_path):
+    configs = [
+        make_plan(TrainConfig(architecture=name, weights=str(weights), image_size=32), shapes).config
+        for name in (SMALL, LARGE)
+    ]
+    first, best = (SimpleNamespace(plan=SimpleNamespace(config=one), run=RunFolder(tmp_path)) for one in configs)
+    search = searching._Search(first, StopRequest(), end=0.0)
+    search.best = searching._Standing(best, None, None, Learned(None, [], {}), 1.0, 0.5)
+
+    assert search.finish().config == configs[1]
+
+
+@pytest.mark.slow
+def test_the_page_shows_the_settings_of_what_is_kept(searched):
+    page = (searched.folder / "report.html").read_text("utf-8")
+
+    assert re.search(f"architecture</t[dh]><td[^>]*>{searched.classifier.card.provenance['architecture']}<", page)
+
+
+@pytest.mark.slow
+def test_blocks_whose_first_epoch_is_cut_short_are_not_said_to_have_been_tried(shapes, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(searching, "fine_tune", lambda *_, **__: Fitted(TrainingState(), completed=False))
+    monkeypatch.setattr(searching._Search, "_cannot_be_told_better", lambda search: False)
+
+    finished = run(shapes, tmp_path / "run", weights, architecture=SMALL, unfreeze_blocks=1)
+
+    assert any(note.startswith(f"Not finished: {SMALL}, top block trained") for note in notes(finished))
+    assert not any(note.startswith(f"Tried {SMALL}, top block") for note in notes(finished))
 
 
 class Batches(list):

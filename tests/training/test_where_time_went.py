@@ -7,7 +7,7 @@ import opsin
 from opsin.pipeline import TrainingBatches
 from opsin.training.config import TrainConfig
 from opsin.training.run_folder import RunFolder
-from opsin.training.where_time_went import SAID, read_profile
+from opsin.training.where_time_went import SAID, read_profile, sum_up
 
 SETTINGS = TrainConfig(architecture="lenet5", color="rgb", image_size=16, epochs=2, batch_size=4, profile=True)
 
@@ -30,13 +30,55 @@ def events_of(run, kind):
 def test_the_parts_of_a_run_add_up_to_it(profiled):
     seconds = read_profile(profiled.folder / "events.jsonl")
 
-    assert list(seconds) == list(SAID)
+    assert list(seconds) == [name for name in SAID if name not in ("features", "head")]
     assert all(spent > 0 for spent in seconds.values())
     (finished,) = events_of(profiled, "run_finished")
     (started,) = events_of(profiled, "run_started")
     inside = sum(spent for name, spent in seconds.items() if name != "augmenting")
     # What is left is the time between epochs, and rounding.
     assert inside == pytest.approx(finished["time"] - started["time"], rel=0.1)
+
+
+def test_on_pretrained_weights_features_and_head_have_parts_of_their_own():
+    kinds = ["run_started", "network_built", "decoding", "features", "features", "note", "model_saved", "evaluated"]
+    times = [10, 14, 15, 17, 25, 28, 29, 31]
+    events = [{"event": kind, "time": time} for kind, time in zip(kinds, times, strict=True)]
+    events[1]["weights"] = "imagenet"
+    ended = {"event": "run_finished", "time": 32}
+    tuned = [
+        {"event": "epoch_started", "time": 34},
+        {
+            "event": "epoch_timed",
+            "time": 38,
+            "waiting": 1,
+            "steps": 2,
+            "validation": 1,
+            "callbacks": 0,
+            "augmenting": 2,
+        },
+        {"event": "epoch_ended", "time": 38},
+        {"event": "model_saved", "time": 40},
+        {"event": "run_finished", "time": 41},
+    ]
+
+    assert sum_up([*events, ended]) == {"beginning": 5, "features": 10, "head": 4, "end": 3}
+    assert sum_up([*events[:-1], *tuned]) == {
+        **{"beginning": 10, "features": 10, "head": 4, "waiting": 1, "steps": 2, "validation": 1, "callbacks": 0},
+        **{"end": 3, "augmenting": 2},
+    }
+
+
+def test_the_terminal_tells_it_without_epochs_too(capsys):
+    from rich.console import Console
+
+    from opsin.training.progress import TerminalProgress
+
+    seconds = {"beginning": 1.0, "features": 2.0, "head": 1.0, "end": 0.5}
+    TerminalProgress(Console(width=120))({"event": "profiled", "time": 0.0, "seconds": seconds})
+
+    said = capsys.readouterr().out
+    assert [name for name in SAID if SAID[name] in said] == list(seconds)
+    assert "Steps waited" not in said
 
 
 def test_an_epochs_parts_add_up_to_what_history_has(profiled):

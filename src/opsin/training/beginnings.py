@@ -105,7 +105,8 @@ def first_convolution(network: keras.Model) -> keras.layers.Conv2D:
     if type(first) is not keras.layers.Conv2D or first.groups > 1 or max(first.dilation_rate) > 1:
         kind = "none" if first is None else f"{first.name}, {type(first).__name__}"
         raise UsageError(
-            f"Expected a plain convolution as first layer with weights to whiten; received {kind}. Leave whiten out."
+            f"Expected a plain convolution as first layer with weights to whiten; received {kind}. Leave that out: "
+            "--no-whiten."
         )
     return first
 

@@ -52,7 +52,7 @@ def judge(learned: "Learned", *, config: TrainConfig, run: RunFolder) -> Report:
     # Whatever becomes of the evidence: the numbers stand.
     report.save_json(run / REPORT_JSON)
     report = add_evidence(report, learned, part, run)
-    report.save_html(run / REPORT_HTML, history=_curves(history), settings=dataclasses.asdict(config))
+    report.save_html(run / REPORT_HTML, history=_curves(history), settings=dataclasses.asdict(learned.config or config))
     report.save_json(run / REPORT_JSON)
     run.emit("evaluated", split=part, accuracy=report.to_dict()["accuracy"])
     return report

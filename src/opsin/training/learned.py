@@ -9,6 +9,7 @@ import numpy as np
 from opsin.classifier import Classifier
 from opsin.data.store import StoredImages
 from opsin.errors import TrainingError
+from opsin.training.config import TrainConfig
 
 if TYPE_CHECKING:
     import keras
@@ -30,6 +31,7 @@ class Learned:
         features: float32 (n, d) of the classifier, by part, those of training pictures too; None if they have to be
             computed.
         known_rows: int (m,), the training pictures that there are features of; None for all.
+        config: the settings of what was kept, where a search has chosen them; None for those of the run.
         network: in memory, from pictures to logits, probably the classifier's; None if there is none.
     """
 
@@ -42,4 +44,5 @@ class Learned:
     out_of_fold: np.ndarray | None = None
     features: Mapping[str, np.ndarray] | None = None
     known_rows: np.ndarray | None = None
+    config: TrainConfig | None = None
     network: "keras.Model | None" = None

@@ -105,7 +105,7 @@ class TerminalProgress:
         for name, spent in seconds.items():
             share = "" if name == "augmenting" else f"  {percent(spent / whole) if whole else '':>7}"
             self.print(f"  {spent:8.2f} s{share:9}  {SAID[name]}")
-        learning = seconds["waiting"] + seconds["steps"]
+        learning = seconds.get("waiting", 0.0) + seconds.get("steps", 0.0)
         if learning:
             self.print(f"  Steps waited for data {percent(seconds['waiting'] / learning)} of their time.")
 

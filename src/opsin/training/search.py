@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -181,16 +181,8 @@ class _Search:
         self.first.run.write_history(self.rows)
         learned = self.best.learned
         completed = not self.stop.made
-        return Learned(
-            learned.classifier,
-            self.rows,
-            learned.stored,
-            completed,
-            learned.error,
-            learned.logits,
-            learned.out_of_fold,
-            learned.features,
-        )
+        config = learned.config or self.best.begun.plan.config
+        return replace(learned, history=self.rows, completed=completed, config=config, network=None)
 
     def _try_head(self, begun: Begun) -> bool:
         began = time.monotonic()
@@ -243,6 +235,11 @@ class _Search:
             self._say(f"{what} is left out: {error}")
             return False
         rows = fitted.state.history
+        if not rows:
+            self._say(
+                f"Not finished: {what}. It was stopped in its first epoch, after {time.monotonic() - began:.0f} s."
+            )
+            return False
         self.rows += [{**row, "architecture": name, "blocks": len(blocks)} for row in rows]
         self._last_was_better = bool(fitted.state.best_epoch)
         judged = best
@@ -250,7 +247,8 @@ class _Search:
             layers = [layer.name for block in blocks for layer in block.layers]
             classifier = best.begun.saver.save(best.frozen.backbone.network, fine_tuned=layers)
             row = rows[fitted.state.best_epoch - 1]
-            learned = Learned(classifier, self.rows, best.begun.stored)
+            kept = settings.replace(unfreeze=AUTO, unfreeze_blocks=len(blocks))
+            learned = Learned(classifier, self.rows, best.begun.stored, config=kept)
             self.best = judged = _Standing(
                 best.begun, best.frozen, best.headed, learned, row["val_loss"], row["val_accuracy"]
             )

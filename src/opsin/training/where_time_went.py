@@ -1,5 +1,6 @@
 """`--profile`: where the time of a training went, summed up from its events."""
 
+import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,8 @@ from opsin.training.run_folder import RunFolder
 EPOCH_PARTS = ("waiting", "steps", "validation", "callbacks")
 SAID = {
     "beginning": "Keras loaded, network built, pictures decoded",
+    "features": "backbone converted, features computed",
+    "head": "head solved and saved",
     "waiting": "steps waiting for data",
     "steps": "steps: forward, backward, update",
     "validation": "validation",
@@ -21,7 +24,7 @@ SAID = {
 
 
 def read_profile(events: Path) -> dict[str, float]:
-    """Return the seconds of each part of the run that ended last, by the names of `SAID`.
+    """Return the seconds of each part that the run which ended last had, by the names of `SAID`.
 
     Args:
         events: the run's `events.jsonl`.
@@ -37,7 +40,7 @@ def tell_where_time_went(run: RunFolder) -> None:
 
 
 def sum_up(events: Iterable[dict[str, Any]]) -> dict[str, float]:
-    """Return the seconds of each part of a run from its events.
+    """Return the seconds of each part of a run that it had, from its events.
 
     >>> events = [{"event": "run_started", "time": 0}, {"event": "epoch_started", "time": 5},
     ...           {"event": "epoch_timed", "time": 9, "waiting": 1, "steps": 2, "validation": 1, "callbacks": 0,
@@ -45,17 +48,35 @@ def sum_up(events: Iterable[dict[str, Any]]) -> dict[str, float]:
     >>> sum_up(events)
     {'beginning': 5, 'waiting': 1, 'steps': 2, 'validation': 1, 'callbacks': 0, 'end': 3, 'augmenting': 2}
     """
-    events = list(events)
-    times = {kind: [event["time"] for event in events if event["event"] == kind] for kind in _KINDS}
-    timed = [event for event in events if event["event"] == "epoch_timed"]
-    inside = {name: sum(event[name] for event in timed) for name in (*EPOCH_PARTS, "augmenting")}
-    seconds = {"beginning": _between(times["run_started"][:1], times["epoch_started"][:1]), **inside}
-    seconds["end"] = _between(times["epoch_timed"][-1:], times["run_finished"][-1:])
-    return {name: seconds[name] for name in SAID}
+    events = [event for event in events if event["event"] in _BEFORE]
+    seconds: dict[str, float] = {}
+    for before, event in itertools.pairwise(events):
+        for name, spent in _spent(before, event).items():
+            seconds[name] = seconds.get(name, 0) + spent
+    if any(event.get("weights") == "none" for event in events):
+        seconds["end"] = seconds.get("end", 0) + seconds.pop("head", 0)
+    return {name: seconds[name] for name in SAID if name in seconds}
 
 
-_KINDS = ("run_started", "epoch_started", "epoch_timed", "run_finished")
+_BEFORE = {
+    "run_started": "beginning",
+    "network_built": "beginning",
+    "decoding": "beginning",
+    "features": "features",
+    "epoch_started": "beginning",
+    "epoch_timed": "steps",
+    "model_saved": "head",
+    "run_finished": "end",
+}
+"""The part of a run that the time before an event belongs to."""
 
 
-def _between(first: list[float], second: list[float]) -> float:
-    return second[0] - first[0] if first and second else 0.0
+def _spent(before: dict[str, Any], event: dict[str, Any]) -> dict[str, float]:
+    """Return the seconds between two events that follow each other, by part."""
+    if event["event"] == "epoch_timed":
+        return {name: event[name] for name in (*EPOCH_PARTS, "augmenting")}
+    seconds = event["time"] - before["time"]
+    if before["event"] != "epoch_timed":
+        return {_BEFORE[event["event"]]: seconds}
+    # What lies between two epochs is Keras's own.
+    return {} if event["event"] == "epoch_started" else {"end": seconds}
