@@ -56,6 +56,18 @@ def test_a_run_is_not_written_among_the_pictures(opsin, photos, monkeypatch, out
     assert sorted(path.name for path in photos.iterdir()) == ["cat", "dog"]
 
 
+def test_a_place_that_is_taken_is_refused_before_the_pictures_are_looked_at(opsin, photos, tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    monkeypatch.setattr(quick, "quick_check", lambda dataset: pytest.fail("It looked at the pictures first."))
+
+    answer = opsin("train", photos, *QUICK, "--out", tmp_path / "run")
+
+    assert answer.code == ExitCode.USAGE
+    assert "Choose another --out" in answer.err
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
 def test_data_that_is_refused_leaves_no_folder_in_the_way_of_the_next_try(opsin, photos, tmp_path):
     copied = photos / "dog" / "a cat.png"
     copied.write_bytes((photos / "cat" / "0.png").read_bytes())

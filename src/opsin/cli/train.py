@@ -291,7 +291,7 @@ def _settings(context: typer.Context, config: Path | None) -> "TrainConfig":
 
 def _place_of_run(out: Path | None, data: Path, dataset: "ImageDataset") -> Path:
     """Return where the run will be, and raise before anything is looked at if it would be among the pictures."""
-    from opsin.training.run_folder import free_path
+    from opsin.training.run_folder import free_path, require_free
 
     name = dataset.root.name
     place = out or free_path("runs", name)
@@ -301,6 +301,7 @@ def _place_of_run(out: Path | None, data: Path, dataset: "ImageDataset") -> Path
             f"Expected a place for the run outside of the data; received {str(place)!r}, which is in "
             f"{str(dataset.root)!r}. Give another one: --out {shlex.quote(beside)}"
         )
+    require_free(place)
     return place
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from opsin.architectures import ARCHITECTURES
 from opsin.architectures.summary import summarize
 from opsin.augmentation.policies import describe, get_policy
 from opsin.data.dataset import ImageDataset
@@ -91,7 +92,7 @@ def _say_what_is_trained(plan: Plan, network: "keras.Model", run: RunFolder) -> 
     config, summary = plan.config, summarize(network)
     run.emit(
         "network_built",
-        name=network.name,
+        name=config.architecture if config.architecture in ARCHITECTURES else network.name,
         weights=config.weights,
         input_shape=list(plan.preprocess.shape),
         parameters=summary.parameters,
