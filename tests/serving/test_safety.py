@@ -1,19 +1,23 @@
 """Nobody where they do not belong, and nothing without bounds."""
 
+import contextlib
 import gzip
 import json
 import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 import zlib
 
 import pytest
 
 from opsin.errors import UsageError
 from opsin.serving.app import Server
+from opsin.serving.json_reading import parse
 from opsin.serving.models import Models
 from opsin.serving.settings import Settings
+from opsin.serving.status import StatusError
 
 from .conftest import half_plus, model, running, settings
 
@@ -253,6 +257,43 @@ def test_the_number_of_values_is_bounded(bounded):
     reply = bounded.post(PREDICT, json.dumps({"instances": [1] * 200}))
 
     assert (reply.status, "at most 100 values" in reply.error) == (413, True)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        'from_base64(" " * 2**24 + "!")',
+        """parse(b'{"a": Inf, "' + rb'\\"' * 2**22, max_values=9)""",
+    ],
+    ids=["blanks", "escaped quotes"],
+)
+def test_megabytes_that_match_nothing_are_looked_at_once(ask):
+    # Looked at anew from each of their bytes, they take hours; and nobody can end that within this process.
+    code = f"""
+from opsin.serving.json_reading import parse
+from opsin.serving.json_tensors import from_base64
+from opsin.serving.status import StatusError
+try:
+    {ask}
+except StatusError as error:
+    print(error.code)
+"""
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.strip() == "INVALID_ARGUMENT", done.stderr
+
+
+@pytest.mark.parametrize("body", [b'{"a": "%s" 1}', b'{"a": "%s", "b": Inf}'], ids=["no comma", "short constant"])
+def test_a_long_string_beside_what_is_wrong_takes_no_more_memory_than_a_few_of_its_kind(body):
+    body = body.replace(b"%s", b"x" * 2**20)
+    tracemalloc.start()
+    with contextlib.suppress(StatusError):
+        parse(body, max_values=9)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 10 * len(body)
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe{", b'{"instances": ["\\ud800"]}', b"\x00", b'{"\xff": 1}'])

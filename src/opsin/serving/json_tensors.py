@@ -18,7 +18,7 @@ _TYPES = {type(None): "Null", dict: "Object", list: "Array", str: "String", int:
 _WHOLE = {"float32": 2**24, "float64": 2**53, "float16": 2**11}
 # NumPy has no more than 64, the rows of a request being one.
 _MOST_DIMENSIONS = 32
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*+={0,2}\s*")
 
 
 class PredictRequest(NamedTuple):
