@@ -1,10 +1,12 @@
 """Versions that come, go and are brought back, while requests are answered."""
 
 import asyncio
+import gc
 import json
 import shutil
 import threading
 import time
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -225,6 +227,24 @@ def test_a_version_in_use_stays_until_its_last_request_is_answered():
         found.retire(1)
         assert (old.state, old.servable, closed) == ("UNLOADING", servable, [])
     assert (old.state, old.servable, closed) == ("END", None, [1])
+
+
+def test_a_version_that_has_been_closed_leaves_nothing_of_its_model_behind():
+    class Closed(type(half_plus(2))):
+        def close(self):
+            pass
+
+    servable = Closed()
+    found = model("half", {})
+    found.put(Version(1, servable, close=servable.close))
+    kept = weakref.ref(servable)
+    del servable
+
+    found.retire(1)
+    gc.collect()
+
+    assert found.versions[1].state == "END"
+    assert kept() is None
 
 
 def test_a_model_whose_folder_was_not_looked_at_yet_is_being_loaded_and_not_unknown(tmp_path):

@@ -10,6 +10,10 @@ from opsin.serving.status import StatusError, invalid
 LOADING, AVAILABLE, UNLOADING, END = "LOADING", "AVAILABLE", "UNLOADING", "END"
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(eq=False)
 class Version:
     """One version of a model.
@@ -28,7 +32,7 @@ class Version:
     state: str = LOADING
     code: str = "OK"
     message: str = ""
-    close: Callable[[], None] = lambda: None
+    close: Callable[[], None] = _nothing
     users: int = 0
 
 
@@ -85,8 +89,10 @@ def _retire(version: Version) -> None:
 
 def _close_unused(version: Version) -> None:
     if version.state == UNLOADING and not version.users:
-        version.state, version.servable = END, None
-        version.close()
+        close = version.close
+        # The version goes on to be told of; its servable, which `close` is bound to, is not kept for that.
+        version.state, version.servable, version.close = END, None, _nothing
+        close()
 
 
 class Models:
