@@ -9,6 +9,7 @@ from opsin.catalog import resolve
 from opsin.classifier import FROM_CARD, Classifier
 from opsin.errors import ModelError, OpsinError
 from opsin.exporters.verify import replay
+from opsin.images.reading import usable_cores
 from opsin.model_folder import SEGMENTATION, ModelCard, find_model_folder
 from opsin.names import CARD, MODEL
 from opsin.serving.batching import Limits, Observer
@@ -63,17 +64,20 @@ def name_of(path: Path) -> str:
 def opener(settings: Settings, observer: Observer | None = None) -> Open:
     """Return what opens a model folder, proves and warms it up; it runs in a thread and raises `OpsinError`."""
 
+    threads = settings.threads or None
+    if threads is None and settings.workers > 1:
+        threads = max(1, usable_cores() // settings.workers)
+
     def open_model(path: Path) -> ClassifierServable:
         card = ModelCard.read(find_model_folder(path), task=None)
         limits = Limits(settings.batch, settings.delay, settings.queue)
         pictures = PictureLimits(settings.max_pixels, settings.max_bytes)
         if card.task == SEGMENTATION:
-            threads = settings.threads or None
             return resolve(SEGMENTERS)(path, limits, pictures, threads=threads, observer=observer)
         threshold = settings.threshold
         if threshold is None and card.thresholds.get("unknown") is not None:
             threshold = FROM_CARD
-        classifier = Classifier.open(path, threads=settings.threads or None, threshold=threshold)
+        classifier = Classifier.open(path, threads=threads, threshold=threshold)
         proof = replay(classifier)
         if not proof.passed:
             raise ModelError(f"Expected the answers that the model gave when it was written; {proof.detail}")

@@ -77,7 +77,8 @@ class GracefulUvicorn(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGTERM] if self._server.settings.workers > 1 else [signal.SIGINT, signal.SIGTERM]
+        before = {number: signal.signal(number, self._stop) for number in numbers}
         try:
             yield
         finally:
@@ -86,6 +87,9 @@ class GracefulUvicorn(uvicorn.Server):
 
     def _stop(self, number: int, frame: object) -> None:
         if self._end is not None:
+            if self._server.settings.workers > 1:
+                # Whoever stops all processes at once, and then the supervisor each of them, asks once.
+                return
             # Asked twice: at once.
             self.force_exit = self.should_exit = True
             return
@@ -130,6 +134,8 @@ def _work(paths: Mapping[str, Path], settings: Settings, sock: socket.socket) ->
 def _work_in_process(paths: Mapping[str, Path], settings: Settings, sock: socket.socket) -> None:
     set_up_logs()
     end_with_parent()
+    # Ctrl-C goes to all processes of a terminal; the supervisor tells this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         _work(paths, settings, sock)
     except OpsinError as error:

@@ -30,7 +30,7 @@ class Settings:
         no_auth: whether anybody may ask who reaches an address that is not this machine's own.
         allow_host: names that requests may be addressed to, beside this machine's own; `*` for any.
         allow_origin: web pages, `https://app.example` say, whose scripts may ask.
-        threads: how many threads the network may use; 0 for all cores.
+        threads: how many threads the network may use; 0 for all cores, of which each of several workers has its share.
         batch: how many pictures the network sees at once, at most; 1: each alone.
         delay: how long a picture waits for others that are on their way, in seconds, at most.
         queue: how many pictures may wait for an answer, of each model.
