@@ -192,6 +192,19 @@ def test_a_client_that_does_not_send_its_headers_is_not_waited_for(bounded, begi
     assert time.monotonic() - start < 5
 
 
+def test_a_client_that_has_its_answer_is_not_waited_for_to_send_the_rest_of_its_request(bounded):
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", bounded.port), timeout=10) as connection:
+        connection.sendall(request)
+        answered = b""
+        while not answered.endswith(b"}"):
+            answered += connection.recv(65536)
+        connection.sendall(b"x")
+
+        assert answered.startswith(b"HTTP/1.1 200")
+        assert connection.recv(65536) == b""
+
+
 def test_headers_are_bounded(bounded):
     request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 70000
 
