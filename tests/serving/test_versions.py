@@ -12,8 +12,10 @@ from dataclasses import replace
 import pytest
 
 from opsin.classifier import Classifier
+from opsin.errors import ModelError
 from opsin.model_folder import ModelCard
 from opsin.serving.app import Server
+from opsin.serving.loading import Source
 from opsin.serving.models import Model, Models, Version, using
 from opsin.serving.status import StatusError
 
@@ -245,6 +247,27 @@ def test_a_version_that_has_been_closed_leaves_nothing_of_its_model_behind():
 
     assert found.versions[1].state == "END"
     assert kept() is None
+
+
+def test_where_the_newest_versions_are_bad_older_ones_answer(tmp_path):
+    for number in range(1, 6):
+        (tmp_path / str(number)).mkdir()
+    opened = []
+
+    def open_model(folder):
+        opened.append(int(folder.name))
+        if opened[-1] in (5, 4, 2):
+            raise ModelError("Expected another model.")
+        servable = half_plus(opened[-1])
+        servable.close = lambda: None
+        return servable
+
+    source = Source(Model("half", starting=True), tmp_path, open_model, keep=1)
+    asyncio.run(source.start())
+    asyncio.run(source.look())
+
+    assert [version.number for version in source.model.available()] == [3]
+    assert opened == [5, 4, 3]
 
 
 def test_a_model_whose_folder_was_not_looked_at_yet_is_being_loaded_and_not_unknown(tmp_path):

@@ -129,9 +129,11 @@ class Source:
         there = await asyncio.to_thread(numbered, self.path)
         newest = sorted(there, reverse=True)
         named = {self.model.chosen, *self.model.labels.values()}
+        good = 0
         for number in newest:
-            if number in newest[: self._keep] or number in named:
+            if good < self._keep or number in named:
                 await self._consider(number, there[number])
+                good += self.model.versions[number].state == AVAILABLE
         available = [version.number for version in self.model.available()]
         kept = {*available[: self._keep], *named}
         remaining = [number for number in available if number in there]
