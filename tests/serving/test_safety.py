@@ -101,18 +101,23 @@ def test_a_page_of_the_servers_own_is_welcome(small):
 def test_an_origin_that_was_allowed_is_let_in_and_told_so(locked):
     headers = {"Origin": "https://app.example", "X-API-Key": "a long secret"}
 
+    # Browsers ask first, and send no key with that.
     asked = locked.ask("OPTIONS", PREDICT, headers={"Origin": "https://app.example"})
     done = locked.post(PREDICT, BODY, **headers)
+    without = locked.post(PREDICT, BODY, Origin="https://app.example")
 
-    assert (asked.status, done.status) == (401, 200)
-    assert done.headers["access-control-allow-origin"] == "https://app.example"
-
-
-def test_a_preflight_of_an_allowed_origin_needs_no_key():
-    with serving(allow_origin=("https://app.example",)) as found:
-        asked = found.ask("OPTIONS", PREDICT, headers={"Origin": "https://app.example"})
-    assert asked.status == 200
+    assert (asked.status, done.status, without.status) == (200, 200, 401)
     assert asked.headers["access-control-allow-methods"] == "POST, GET"
+    assert "X-API-Key" in asked.headers["access-control-allow-headers"]
+    assert {reply.headers["access-control-allow-origin"] for reply in (asked, done)} == {"https://app.example"}
+
+
+def test_a_preflight_of_another_origin_or_to_another_host_is_answered_as_ever(locked):
+    other = locked.ask("OPTIONS", PREDICT, headers={"Origin": "https://evil.example"})
+    elsewhere = locked.ask("OPTIONS", PREDICT, headers={"Origin": "https://app.example", "Host": "evil.example"})
+
+    assert (other.status, elsewhere.status) == (401, 421)
+    assert not [name for name in other.headers if name.startswith("access-control")]
 
 
 # Keys
