@@ -69,6 +69,11 @@ def read_signature_name(document: dict) -> str:
     return name
 
 
+def is_plain(body: bytes) -> bool:
+    """Tell whether a request's JSON holds no `true` and no `false`, so that lists of numbers can be read at once."""
+    return b"true" not in body and b"false" not in body
+
+
 def require_shapes(signature: Signature, inputs: Mapping[str, np.ndarray]) -> None:
     """Refuse tensors whose shapes the signature does not take.
 
@@ -154,8 +159,7 @@ def _read_columns(value: Any, inputs: dict[str, TensorSpec], plain: bool) -> dic
     for name, spec in inputs.items():
         if name not in value:
             raise invalid(f"Missing named input: {name} in 'inputs' object.")
-        tensor = _at_once(value[name], spec) if plain else None
-        tensors[name] = read_tensor(value[name], spec) if tensor is None else tensor
+        tensors[name] = read_tensor(value[name], spec, plain=plain)
     return tensors
 
 
@@ -184,13 +188,19 @@ class _Rows:
         return _tensor(self._values, (self._count, *(self._shape or ())), self._spec)
 
 
-def read_tensor(value: Any, spec: TensorSpec) -> np.ndarray:
+def read_tensor(value: Any, spec: TensorSpec, *, plain: bool = False) -> np.ndarray:
     """Return the tensor that a JSON value, a scalar or lists in lists, is.
+
+    Args:
+        value: it.
+        spec: what it is to be.
+        plain: whether it holds no `true` and no `false`, so that lists of numbers can be read at once.
 
     Raises:
         StatusError: its lists are of different sizes, or a value is of another type.
     """
-    return _tensor(*_flatten(value, spec), spec)
+    tensor = _at_once(value, spec) if plain else None
+    return _tensor(*_flatten(value, spec), spec) if tensor is None else tensor
 
 
 def _tensor(values: list, shape: tuple[int, ...], spec: TensorSpec) -> np.ndarray:

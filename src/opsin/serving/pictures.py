@@ -14,6 +14,7 @@ from opsin.serving.json_reading import parse_object
 from opsin.serving.json_tensors import from_base64, is_base64
 from opsin.serving.models import Model, Models, using
 from opsin.serving.multipart import read_form
+from opsin.serving.off_loop import off_loop
 from opsin.serving.servable import Servable
 from opsin.serving.settings import Settings
 from opsin.serving.status import StatusError, invalid
@@ -53,7 +54,7 @@ def read_picture_address(path: str) -> Target | None:
     return Target(unquote(match[1]), read_number(match[2]), unquote(match[3]) if match[3] else None, match[4])
 
 
-def read_pictures(request: Request, body: bytes, settings: Settings) -> Asked:
+async def read_pictures(request: Request, body: bytes, settings: Settings) -> Asked:
     """Return the pictures of a request: a form's files, an image as the whole body, or base64 in JSON.
 
     Raises:
@@ -66,13 +67,15 @@ def read_pictures(request: Request, body: bytes, settings: Settings) -> Asked:
         pictures = [Sent(None, body)]
     elif media == "multipart/form-data":
         pictures = []
-        for part in read_form(content_type, body, max_parts=settings.max_pictures + _FORM_FIELDS):
+        most = settings.max_pictures + _FORM_FIELDS
+        for part in await off_loop(len(body), read_form, content_type, body, max_parts=most):
             if part.filename is None and part.name in _OPTIONS:
                 options[part.name] = part.content.decode("utf-8", "replace")
             else:
                 pictures.append(Sent(part.filename or part.name, part.content))
     elif media in ("application/json", ""):
-        pictures = _from_json(parse_object(body, max_values=settings.max_values), options)
+        document = await off_loop(len(body), parse_object, body, max_values=settings.max_values)
+        pictures = await off_loop(len(body), _from_json, document, options)
     else:
         raise StatusError(
             "UNSUPPORTED_MEDIA_TYPE",

@@ -120,7 +120,7 @@ class Routes:
             raise StatusError("UNIMPLEMENTED", "Explanations are switched off on this server.")
 
         async def call(body: bytes) -> Response:
-            asked = read_pictures(request, body, self.settings)
+            asked = await read_pictures(request, body, self.settings)
             if target.verb == "explain_image":
                 return answer(await explain_image(self.models, target, asked, self.explainer))
             told = await classify_images(self.models, target, asked)
