@@ -5,7 +5,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -203,6 +203,16 @@ def _settle(answers: list[tuple[asyncio.Future, Answer]], failure: Exception | N
             future.set_result(answer)
         else:
             future.set_exception(failure)
+
+
+async def gather(waiting: Iterable[Awaitable]) -> list:
+    """Wait for all images of a request; if one fails, the others are given up."""
+    tasks = [asyncio.ensure_future(one) for one in waiting]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def best_batch(run: Run, image: np.ndarray, *, limit: int, seconds: float = 0.2) -> int:

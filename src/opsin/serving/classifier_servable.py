@@ -16,7 +16,7 @@ from opsin.exporters.serving_graph import reads_files
 from opsin.images.decode import picture_size
 from opsin.images.reading import give_way, usable_cores
 from opsin.runtimes.base import Outputs
-from opsin.serving.batching import Answer, Batcher, Limits, Observer, best_batch
+from opsin.serving.batching import Answer, Batcher, Limits, Observer, best_batch, gather
 from opsin.serving.examples import parse_column
 from opsin.serving.servable import CLASSIFY, DEFAULT_SIGNATURE, Signature, TensorSpec
 from opsin.serving.status import StatusError, invalid
@@ -125,7 +125,7 @@ class ClassifierServable:
             StatusError: there is no room for them, or the network fails.
         """
         with self.batcher.admitted(len(files)):
-            return await _gather([self._see(content) for content in files])
+            return await gather([self._see(content) for content in files])
 
     async def _see(self, content: bytes) -> Seen:
         start = time.perf_counter()
@@ -178,7 +178,7 @@ class ClassifierServable:
         if not np.isfinite(images).all():
             raise invalid("Expected input 'image' to hold numbers from 0 to 255; received NaN or Infinity.")
         with self.batcher.admitted(len(images)):
-            answers = await _gather([self._run(image) for image in images])
+            answers = await gather([self._run(image) for image in images])
         return self._table([answer.value for answer in answers])
 
     async def _of_files(self, files: list[bytes]) -> np.ndarray:
@@ -191,16 +191,6 @@ class ClassifierServable:
     def _table(self, judged: list[Judged]) -> np.ndarray:
         rows = [one.probabilities for one in judged]
         return np.array(rows, np.float32).reshape(len(rows), len(self.classifier.class_names))
-
-
-async def _gather(waiting: list) -> list:
-    """Wait for all; if one fails, the others are given up."""
-    tasks = [asyncio.ensure_future(one) for one in waiting]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _signatures(classifier: Classifier) -> dict[str, Signature]:
