@@ -285,6 +285,16 @@ def test_a_model_whose_folder_was_not_looked_at_yet_is_being_loaded_and_not_unkn
     assert unknown.value.http == 404
 
 
+def test_a_version_that_there_is_not_is_unknown_while_another_is_being_loaded():
+    loading = model("half", {1: half_plus(2)})
+    loading.versions[2] = Version(2)
+
+    for number, code in ((2, "UNAVAILABLE"), (3, "NOT_FOUND")):
+        with pytest.raises(StatusError) as refused:
+            Models({"half": loading}).find("half", number)
+        assert refused.value.code == code
+
+
 def test_a_model_that_is_being_loaded_is_not_there_yet():
     loading = Model("half")
     loading.versions[1] = Version(1)
