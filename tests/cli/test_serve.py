@@ -268,6 +268,7 @@ def test_a_model_that_cannot_be_used_ends_it(start, tmp_path):
         (["{run}", "--batch", "0"], 2, "Expected --batch to be at least 1; received 0."),
         (["{run}", "--port", "99999"], 2, "Expected --port from 0 to 65535"),
         (["{run}", "--config", "none.toml"], 2, "Expected a TOML file; there is nothing at 'none.toml'"),
+        (["{run}", "--max-pixels", "100000001"], 2, "Expected --max-pixels of at most 100000000; received 100000001."),
         (["{run}", "--allow-origin", "app.example"], 2, "as https://app.example"),
     ],
 )
@@ -300,6 +301,14 @@ def test_options_go_before_the_environment_and_that_before_the_file(tmp_path):
 
     assert (settings.port, settings.queue, settings.batch) == (100, 20, 3)
     assert (settings.allow_host, settings.no_auth, models) == (("a",), True, {"m": "path"})
+
+
+def test_lists_in_the_environment_may_be_empty_and_have_blanks():
+    environment = {"OPSIN_SERVE_ALLOW_HOST": "", "OPSIN_SERVE_ALLOW_ORIGIN": " https://a.example, https://b.example ,"}
+
+    settings, _ = resolve_settings({}, environment=environment)
+
+    assert (settings.allow_host, settings.allow_origin) == ((), ("https://a.example", "https://b.example"))
 
 
 def test_what_is_no_setting_is_an_error(tmp_path):
