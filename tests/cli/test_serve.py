@@ -216,7 +216,7 @@ def test_processes_share_the_cores(tiny_run, monkeypatch, given, threads):
     monkeypatch.setattr("opsin.serving.loading.Classifier.open", lambda path, **options: asked.append(options) or 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
-        opener(Settings(**given))(tiny_run)
+        opener(Settings(**given))(tiny_run, 1)
 
     assert asked[0]["threads"] == threads
 

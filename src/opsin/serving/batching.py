@@ -46,16 +46,25 @@ class Answer(NamedTuple):
 
 
 class Observer(Protocol):
-    """Who is told of each batch."""
+    """Who is told of what a model does."""
 
     def batch(self, size: int, seconds: float) -> None:
-        """Note a batch that has been run."""
+        """Note a batch that has been run; called in the batcher's thread."""
+        ...
+
+    def saw(self, names: tuple[str, ...], seen: list) -> None:
+        """Note what a classifier said of pictures: `Seen` each, by names of classes."""
         ...
 
 
-class _Nobody:
+class Nobody:
+    """An observer to whom nothing matters."""
+
     def batch(self, size: int, seconds: float) -> None:
-        pass
+        """Note nothing."""
+
+    def saw(self, names: tuple[str, ...], seen: list) -> None:
+        """Note nothing."""
 
 
 @dataclass(eq=False)
@@ -93,7 +102,7 @@ class Batcher:
         self.pending = 0
         """Images admitted and not answered yet; belongs to the event loop's thread."""
         self._run, self._beside = run, beside or run
-        self._observer = observer or _Nobody()
+        self._observer = observer or Nobody()
         self._items: deque[_Item] = deque()
         self._changed = threading.Condition()
         self._closed = False

@@ -166,11 +166,10 @@ def _require_classifier(model: Model, servable: Servable) -> None:
 
 
 class Told(NamedTuple):
-    """An answer, and what it was made of, for the metrics."""
+    """An answer, and what it was made of, for the log."""
 
     document: dict[str, Any]
     status: int
-    servable: ClassifierServable
     seen: list[Seen]
 
 
@@ -187,7 +186,9 @@ async def classify_images(models: Models, target: Target, asked: Asked) -> Told:
         top = read_top(asked.options, len(servable.classifier.class_names))
         readable = [sent for sent in asked.pictures if not sent.error]
         seen = iter(await servable.see([sent.content for sent in readable]))
-        all_seen = [Seen(None, sent.error, 0.0, None) if sent.error else next(seen) for sent in asked.pictures]
+        unread = [Seen(None, sent.error, 0.0, None) for sent in asked.pictures if sent.error]
+        refused = iter(servable.note(unread))
+        all_seen = [next(refused if sent.error else seen) for sent in asked.pictures]
         names = servable.classifier.class_names
         predictions = [_prediction(sent, one, names, top) for sent, one in zip(asked.pictures, all_seen, strict=True)]
     document = {
@@ -198,10 +199,10 @@ async def classify_images(models: Models, target: Target, asked: Asked) -> Told:
     }
     errors = [one.error for one in all_seen if one.error]
     if len(errors) < len(all_seen):
-        return Told(document, 200, servable, all_seen)
+        return Told(document, 200, all_seen)
     what = "the picture" if len(errors) == 1 else f"none of {len(errors)} pictures"
     message = f"Expected a picture that can be read; {what} {'cannot be read' if len(errors) == 1 else 'can be read'}: "
-    return Told({"error": f"{message}{errors[0]}.", **document}, 400, servable, all_seen)
+    return Told({"error": f"{message}{errors[0]}.", **document}, 400, all_seen)
 
 
 def _prediction(sent: Sent, seen: Seen, names: tuple[str, ...], top: int) -> dict[str, Any]:

@@ -130,7 +130,6 @@ class Routes:
 
     def _told(self, request: Request, target: Target, told: Told) -> Response:
         number = told.document["version"]
-        self.metrics.saw(target.name, number, told.servable, told.seen)
         _note(request, target.verb, target.name, version=number, pictures=len(told.seen), **told.document["timing_ms"])
         return answer(told.document, told.status)
 
