@@ -1,5 +1,6 @@
 """`opsin serve` as a process: it answers, drains at SIGTERM and says what is wrong with what it is given."""
 
+import functools
 import http.client
 import json
 import os
@@ -11,11 +12,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from opsin.images.drawing import draw_picture
 from opsin.serving.app import name_models
+from opsin.serving.loading import opener
+from opsin.serving.processes import METRICS_FOLDER, run_processes
 from opsin.serving.settings import Settings, resolve_settings
 
 
@@ -41,6 +45,7 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, **environment},
+            start_new_session=True,
         )
 
     def status(self, path="/readyz"):
@@ -103,9 +108,8 @@ def test_it_answers_logs_and_ends_with_zero(start, tiny_run):
     assert code == 0
 
 
-def test_at_sigterm_it_is_not_ready_takes_nothing_new_and_answers_what_is_there(start, tiny_run):
-    served = start(tiny_run, OPSIN_SERVE_DRAIN="2", OPSIN_SERVE_ACCESS_LOG="0").ready()
-    body = picture()
+def begin(served, body):
+    """Send the beginning of a request, 100 bytes of the picture."""
     slow = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
     slow.putrequest("POST", "/v1/models/run:classify_image")
     slow.putheader("Content-Type", "image/png")
@@ -113,6 +117,13 @@ def test_at_sigterm_it_is_not_ready_takes_nothing_new_and_answers_what_is_there(
     slow.endheaders()
     slow.send(body[:100])
     time.sleep(0.3)  # Until the server has begun to read it.
+    return slow
+
+
+def test_at_sigterm_it_is_not_ready_takes_nothing_new_and_answers_what_is_there(start, tiny_run):
+    served = start(tiny_run, OPSIN_SERVE_DRAIN="2", OPSIN_SERVE_ACCESS_LOG="0").ready()
+    body = picture()
+    slow = begin(served, body)
 
     ended = []
     ending = threading.Thread(target=lambda: ended.append(served.end()))
@@ -142,6 +153,72 @@ def test_several_processes_answer_at_one_address_and_count_together(start, tiny_
 
     assert 'opsin_requests_total{status="200",verb="classify_image"} 10.0' in counted
     assert (code, "Traceback" in err) == (0, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_of_its_processes_lets_them_answer_what_is_there(start, tiny_run, number):
+    served = start(tiny_run, "--workers", "2", OPSIN_SERVE_DRAIN="1", OPSIN_SERVE_ACCESS_LOG="0").ready()
+    body = picture()
+    slow = begin(served, body)
+
+    os.killpg(served.process.pid, number)
+    while served.status() is not None:
+        time.sleep(0.02)
+    slow.send(body[100:])
+    answered = json.load(slow.getresponse())
+    _, err = served.process.communicate(timeout=30)
+
+    assert answered["predictions"][0]["label"]
+    assert (served.process.returncode, "Traceback" in err) == (0, False)
+
+
+def test_processes_that_are_asked_twice_end_at_once(start, tiny_run):
+    served = start(tiny_run, "--workers", "2", OPSIN_SERVE_DRAIN="1000", OPSIN_SERVE_ACCESS_LOG="0").ready()
+
+    served.process.send_signal(signal.SIGTERM)
+    while served.status() == 200:
+        time.sleep(0.02)
+
+    assert served.end()[0] == 0
+
+
+def fall_once(folder, sock):
+    """End at once, leaving a count of what is pending; the second time, say which counts there are."""
+    metrics = Path(os.environ[METRICS_FOLDER])
+    found = [path.name for path in metrics.iterdir()]
+    (metrics / f"gauge_livesum_{os.getpid()}.db").touch()
+    if not (folder / "fell").exists():
+        (folder / "fell").touch()
+        return
+    (folder / "found").write_text(json.dumps(found))
+    os.kill(os.getppid(), signal.SIGTERM)
+
+
+def test_what_a_fallen_process_had_pending_counts_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("opsin.serving.processes._PATIENCE", 0.0)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            run_processes(1, functools.partial(fall_once, tmp_path), sock, stop_timeout=20)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    assert json.loads((tmp_path / "found").read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"), [({"workers": 3}, 2), ({"workers": 20}, 1), ({"workers": 3, "threads": 8}, 8), ({}, None)]
+)
+def test_processes_share_the_cores(tiny_run, monkeypatch, given, threads):
+    asked = []
+    monkeypatch.setattr("opsin.serving.loading.usable_cores", lambda: 8)
+    monkeypatch.setattr("opsin.serving.loading.Classifier.open", lambda path, **options: asked.append(options) or 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        opener(Settings(**given))(tiny_run, 1)
+
+    assert asked[0]["threads"] == threads
 
 
 def test_processes_that_do_not_start_end_it(start, tmp_path):
@@ -191,6 +268,7 @@ def test_a_model_that_cannot_be_used_ends_it(start, tmp_path):
         (["{run}", "--batch", "0"], 2, "Expected --batch to be at least 1; received 0."),
         (["{run}", "--port", "99999"], 2, "Expected --port from 0 to 65535"),
         (["{run}", "--config", "none.toml"], 2, "Expected a TOML file; there is nothing at 'none.toml'"),
+        (["{run}", "--max-pixels", "100000001"], 2, "Expected --max-pixels of at most 100000000; received 100000001."),
         (["{run}", "--allow-origin", "app.example"], 2, "as https://app.example"),
     ],
 )
@@ -223,6 +301,14 @@ def test_options_go_before_the_environment_and_that_before_the_file(tmp_path):
 
     assert (settings.port, settings.queue, settings.batch) == (100, 20, 3)
     assert (settings.allow_host, settings.no_auth, models) == (("a",), True, {"m": "path"})
+
+
+def test_lists_in_the_environment_may_be_empty_and_have_blanks():
+    environment = {"OPSIN_SERVE_ALLOW_HOST": "", "OPSIN_SERVE_ALLOW_ORIGIN": " https://a.example, https://b.example ,"}
+
+    settings, _ = resolve_settings({}, environment=environment)
+
+    assert (settings.allow_host, settings.allow_origin) == ((), ("https://a.example", "https://b.example"))
 
 
 def test_what_is_no_setting_is_an_error(tmp_path):

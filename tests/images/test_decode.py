@@ -300,6 +300,30 @@ def test_a_file_without_permission_is_an_error(tmp_path):
         decode_image(file)
 
 
+def progressive(times):
+    """Return a JPEG of several scans, the last of which stands there more often."""
+    content = encoded(Image.fromarray(smooth(16, 24)), "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    return content[:last] + content[last:-2] * times + content[-2:]
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_for_each_goes_over_all_of_it():
+    assert decode_image(progressive(50)).shape == (16, 24, 3)
+    with pytest.raises(PictureError, match=r"it has 3\d\d\d scans; at most 100 are read"):
+        decode_image(progressive(3000))
+    with pytest.raises(PictureError, match="scans"):
+        take_pillow(Image.open(io.BytesIO(progressive(3000))))
+
+
+def test_what_looks_like_scans_in_a_header_or_behind_the_end_is_none():
+    content = encoded(Image.fromarray(smooth(16, 24)), "JPEG")
+    header = b"\xff\xe5" + struct.pack(">H", 2002) + b"\xff\xda" * 1000
+
+    found = decode_image(content[:2] + header + content[2:] + b"\xff\xda" * 1000)
+
+    assert np.array_equal(found, decode_image(content))
+
+
 @pytest.mark.parametrize("name", ["PNG", "BMP"])
 def test_a_huge_header_is_refused_before_memory_is_taken(name, recwarn):
     content = png(100_000, 100_000, 8, 2, b"")

@@ -403,6 +403,13 @@ def test_a_hundred_million_pixels_out_of_a_few_bytes_are_not_decoded_in_vain():
     assert len(bomb) < 100_000
 
 
+def test_a_jpeg_of_thousands_of_scans_is_refused():
+    content = encoded(SMALL, "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+
+    assert "scans" in str(read(content[:last] + content[last:-2] * 3000))
+
+
 # Many frames
 
 

@@ -189,6 +189,16 @@ def test_batches_are_as_large_as_is_worth_while(monkeypatch, fixed, each, best):
     assert best_batch(run, pixel(0), limit=8) == best
 
 
+def test_what_else_a_machine_does_for_a_moment_is_not_taken_for_the_networks_time(monkeypatch):
+    now, delays = [0.0], iter([0.0, 0.01, 0.0])
+    monkeypatch.setattr("opsin.serving.batching.time.perf_counter", lambda: now[0])
+
+    def run(images):
+        now[0] += 0.002 * len(images) + next(delays, 0.0)
+
+    assert best_batch(run, pixel(0), limit=8) == 1
+
+
 def test_lanes_run_batches_side_by_side_and_a_lone_image_has_all_cores():
     together = threading.Barrier(2)
     alone = []

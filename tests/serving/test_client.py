@@ -1,5 +1,10 @@
 """`opsin.Client` and the server, one against the other."""
 
+import contextlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
 import opsin
@@ -58,6 +63,64 @@ def test_what_the_server_refuses_is_an_error_with_its_words(client):
     assert refused.value.status == 404
     with pytest.raises(ServerError, match="Serving signature name"):
         client.predict([1], "shapes", signature="no")
+
+
+@contextlib.contextmanager
+def answering(status, content):
+    """Let a server answer anything with that; gives its client, and the bodies that it is sent."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Retry-After", "7")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with opsin.Client(f"http://127.0.0.1:{server.server_port}") as client:
+                yield client, asked
+        finally:
+            server.shutdown()
+
+
+def test_no_picture_can_know_what_stands_between_it_and_the_next():
+    with answering(200, b'{"predictions": [{"label": "a"}]}') as (client, asked):
+        for _ in range(2):
+            client.classify(b"picture", "half")
+
+    assert len({body.partition(b"\r\n")[0] for body in asked}) == 2
+
+
+@pytest.mark.parametrize("said", [[], [{"label": "a"}] * 3, {"label": "a"}])
+def test_an_answer_for_more_or_fewer_pictures_is_none(said):
+    content = json.dumps({"predictions": said}).encode()
+    with answering(200, content) as (client, _), pytest.raises(ServerError, match="2 predictions") as refused:
+        client.classify_many([b"1", b"2"], "half")
+    assert refused.value.status == 200
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda client: client.predict([1], "half"), lambda client: client.classify(b"", "half")]
+)
+def test_what_is_said_in_plain_text_keeps_its_status(ask):
+    with answering(503, b"Service Unavailable") as (client, _), pytest.raises(ServerError) as refused:
+        ask(client)
+
+    assert (refused.value.status, refused.value.retry_after) == (503, 7.0)
+    assert "503: Service Unavailable" in str(refused.value)
+
+
+def test_a_page_that_is_no_answer_is_an_error():
+    with answering(200, b"<html>") as (client, _), pytest.raises(ServerError, match="200: <html>"):
+        client.predict([1], "half")
 
 
 def test_a_key_is_sent():

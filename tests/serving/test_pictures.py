@@ -36,6 +36,37 @@ def send_form(flowers, *parts, **options):
     return flowers.post(ADDRESS, form(*parts, **options), Content_Type="multipart/form-data; boundary=b0undary")
 
 
+def counted(flowers, name):
+    """Return the sum of a metric of the model."""
+    lines = flowers.get("/metrics").content.decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name + "{") and 'model="shapes"' in line)
+
+
+@pytest.mark.parametrize("language", ["classify_image", "classify", "serve_bytes", "pixels", "v2"])
+def test_what_the_model_says_is_counted_in_whatever_language_it_is_asked(flowers, language):
+    names = ["opsin_predictions_total", "opsin_confidence_count"]
+    before = [counted(flowers, name) for name in names]
+    text = {"b64": base64.b64encode(jpeg(1)).decode()}
+    shape = flowers.server.models.find("shapes")[1].servable.classifier.preprocess.shape
+    files = {"name": "image_bytes", "datatype": "BYTES", "shape": [1], "data": [text]}
+    address, body = {
+        "classify_image": (ADDRESS, {"images": [text, "no base64!"]}),
+        "classify": (
+            "/v1/models/shapes:classify",
+            {"signature_name": "classify", "examples": [{"image/encoded": text}]},
+        ),
+        "serve_bytes": ("/v1/models/shapes:predict", {"signature_name": "serve_bytes", "instances": [text]}),
+        "pixels": ("/v1/models/shapes:predict", {"instances": np.zeros((1, *shape)).tolist()}),
+        "v2": ("/v2/models/shapes/infer", {"inputs": [files]}),
+    }[language]
+    unreadable = counted(flowers, "opsin_unreadable_total")
+
+    assert flowers.post(address, body, Content_Type="application/json").status == 200
+
+    assert [counted(flowers, name) for name in names] == [value + 1 for value in before]
+    assert counted(flowers, "opsin_unreadable_total") - unreadable == (language == "classify_image")
+
+
 @pytest.fixture(scope="module")
 def classifier(tiny_run):
     return Classifier.open(tiny_run, threshold=FROM_CARD)

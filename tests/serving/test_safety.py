@@ -1,19 +1,23 @@
 """Nobody where they do not belong, and nothing without bounds."""
 
+import contextlib
 import gzip
 import json
 import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 import zlib
 
 import pytest
 
 from opsin.errors import UsageError
 from opsin.serving.app import Server
+from opsin.serving.json_reading import parse
 from opsin.serving.models import Models
 from opsin.serving.settings import Settings
+from opsin.serving.status import StatusError
 
 from .conftest import half_plus, model, running, settings
 
@@ -97,18 +101,23 @@ def test_a_page_of_the_servers_own_is_welcome(small):
 def test_an_origin_that_was_allowed_is_let_in_and_told_so(locked):
     headers = {"Origin": "https://app.example", "X-API-Key": "a long secret"}
 
+    # Browsers ask first, and send no key with that.
     asked = locked.ask("OPTIONS", PREDICT, headers={"Origin": "https://app.example"})
     done = locked.post(PREDICT, BODY, **headers)
+    without = locked.post(PREDICT, BODY, Origin="https://app.example")
 
-    assert (asked.status, done.status) == (401, 200)
-    assert done.headers["access-control-allow-origin"] == "https://app.example"
-
-
-def test_a_preflight_of_an_allowed_origin_needs_no_key():
-    with serving(allow_origin=("https://app.example",)) as found:
-        asked = found.ask("OPTIONS", PREDICT, headers={"Origin": "https://app.example"})
-    assert asked.status == 200
+    assert (asked.status, done.status, without.status) == (200, 200, 401)
     assert asked.headers["access-control-allow-methods"] == "POST, GET"
+    assert "X-API-Key" in asked.headers["access-control-allow-headers"]
+    assert {reply.headers["access-control-allow-origin"] for reply in (asked, done)} == {"https://app.example"}
+
+
+def test_a_preflight_of_another_origin_or_to_another_host_is_answered_as_ever(locked):
+    other = locked.ask("OPTIONS", PREDICT, headers={"Origin": "https://evil.example"})
+    elsewhere = locked.ask("OPTIONS", PREDICT, headers={"Origin": "https://app.example", "Host": "evil.example"})
+
+    assert (other.status, elsewhere.status) == (401, 421)
+    assert not [name for name in other.headers if name.startswith("access-control")]
 
 
 # Keys
@@ -188,6 +197,19 @@ def test_a_client_that_does_not_send_its_headers_is_not_waited_for(bounded, begi
     assert time.monotonic() - start < 5
 
 
+def test_a_client_that_has_its_answer_is_not_waited_for_to_send_the_rest_of_its_request(bounded):
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", bounded.port), timeout=10) as connection:
+        connection.sendall(request)
+        answered = b""
+        while not answered.endswith(b"}"):
+            answered += connection.recv(65536)
+        connection.sendall(b"x")
+
+        assert answered.startswith(b"HTTP/1.1 200")
+        assert connection.recv(65536) == b""
+
+
 def test_headers_are_bounded(bounded):
     request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 70000
 
@@ -253,6 +275,43 @@ def test_the_number_of_values_is_bounded(bounded):
     reply = bounded.post(PREDICT, json.dumps({"instances": [1] * 200}))
 
     assert (reply.status, "at most 100 values" in reply.error) == (413, True)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        'from_base64(" " * 2**24 + "!")',
+        """parse(b'{"a": Inf, "' + rb'\\"' * 2**22, max_values=9)""",
+    ],
+    ids=["blanks", "escaped quotes"],
+)
+def test_megabytes_that_match_nothing_are_looked_at_once(ask):
+    # Looked at anew from each of their bytes, they take hours; and nobody can end that within this process.
+    code = f"""
+from opsin.serving.json_reading import parse
+from opsin.serving.json_tensors import from_base64
+from opsin.serving.status import StatusError
+try:
+    {ask}
+except StatusError as error:
+    print(error.code)
+"""
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.strip() == "INVALID_ARGUMENT", done.stderr
+
+
+@pytest.mark.parametrize("body", [b'{"a": "%s" 1}', b'{"a": "%s", "b": Inf}'], ids=["no comma", "short constant"])
+def test_a_long_string_beside_what_is_wrong_takes_no_more_memory_than_a_few_of_its_kind(body):
+    body = body.replace(b"%s", b"x" * 2**20)
+    tracemalloc.start()
+    with contextlib.suppress(StatusError):
+        parse(body, max_values=9)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 10 * len(body)
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe{", b'{"instances": ["\\ud800"]}', b"\x00", b'{"\xff": 1}'])

@@ -1,9 +1,11 @@
 """A segmenter over HTTP: picture files in, masks and areas out; and its network, as TensorFlow Serving has it."""
 
+import asyncio
 import base64
 import io
 import json
 import shutil
+import threading
 
 import keras
 import numpy as np
@@ -22,6 +24,7 @@ from opsin.segmentation.servable import open_servable
 from opsin.serving.app import Server
 from opsin.serving.batching import Limits
 from opsin.serving.classifier_servable import PictureLimits
+from opsin.serving.status import StatusError
 
 from .conftest import running, settings
 
@@ -83,6 +86,26 @@ def test_what_is_no_picture_is_the_clients_error(server):
 
     assert reply.status == 400
     assert "element 0 cannot be read" in reply.error
+
+
+def test_of_pictures_with_a_bad_one_among_them_none_is_worked_on_any_more(model, png):
+    servable = open_servable(model, Limits(), PictureLimits())
+    go, read = threading.Event(), servable._read
+    servable._read = lambda content: (content == b"bad" or go.wait(20)) and read(content)
+
+    async def story():
+        with pytest.raises(StatusError, match="element 0 cannot be read"):
+            await servable.run("serve_bytes", {"image_bytes": np.array([b"bad", png], object)})
+        await asyncio.sleep(0)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        go.set()
+        return len(left), servable.batcher.pending
+
+    try:
+        assert asyncio.run(story()) == (0, 0)
+    finally:
+        go.set()
+        servable.close()
 
 
 def test_the_metadata_has_both_signatures(server):

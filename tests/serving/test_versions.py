@@ -1,17 +1,21 @@
 """Versions that come, go and are brought back, while requests are answered."""
 
 import asyncio
+import gc
 import json
 import shutil
 import threading
 import time
+import weakref
 from dataclasses import replace
 
 import pytest
 
 from opsin.classifier import Classifier
+from opsin.errors import ModelError
 from opsin.model_folder import ModelCard
 from opsin.serving.app import Server
+from opsin.serving.loading import Source
 from opsin.serving.models import Model, Models, Version, using
 from opsin.serving.status import StatusError
 
@@ -227,6 +231,45 @@ def test_a_version_in_use_stays_until_its_last_request_is_answered():
     assert (old.state, old.servable, closed) == ("END", None, [1])
 
 
+def test_a_version_that_has_been_closed_leaves_nothing_of_its_model_behind():
+    class Closed(type(half_plus(2))):
+        def close(self):
+            pass
+
+    servable = Closed()
+    found = model("half", {})
+    found.put(Version(1, servable, close=servable.close))
+    kept = weakref.ref(servable)
+    del servable
+
+    found.retire(1)
+    gc.collect()
+
+    assert found.versions[1].state == "END"
+    assert kept() is None
+
+
+def test_where_the_newest_versions_are_bad_older_ones_answer(tmp_path):
+    for number in range(1, 6):
+        (tmp_path / str(number)).mkdir()
+    opened = []
+
+    def open_model(folder, number):
+        opened.append(number)
+        if opened[-1] in (5, 4, 2):
+            raise ModelError("Expected another model.")
+        servable = half_plus(opened[-1])
+        servable.close = lambda: None
+        return servable
+
+    source = Source(Model("half", starting=True), tmp_path, open_model, keep=1)
+    asyncio.run(source.start())
+    asyncio.run(source.look())
+
+    assert [version.number for version in source.model.available()] == [3]
+    assert opened == [5, 4, 3]
+
+
 def test_a_model_whose_folder_was_not_looked_at_yet_is_being_loaded_and_not_unknown(tmp_path):
     (tmp_path / "1").mkdir()
     server = Server.of_paths({"half": tmp_path}, settings())
@@ -240,6 +283,16 @@ def test_a_model_whose_folder_was_not_looked_at_yet_is_being_loaded_and_not_unkn
     with pytest.raises(StatusError, match="Servable not found") as unknown:
         server.models.find("half")
     assert unknown.value.http == 404
+
+
+def test_a_version_that_there_is_not_is_unknown_while_another_is_being_loaded():
+    loading = model("half", {1: half_plus(2)})
+    loading.versions[2] = Version(2)
+
+    for number, code in ((2, "UNAVAILABLE"), (3, "NOT_FOUND")):
+        with pytest.raises(StatusError) as refused:
+            Models({"half": loading}).find("half", number)
+        assert refused.value.code == code
 
 
 def test_a_model_that_is_being_loaded_is_not_there_yet():

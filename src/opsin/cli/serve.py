@@ -33,7 +33,7 @@ def serve(
     allow_origin: list[str] = typer.Option(
         None, help="A web page, https://app.example, whose scripts may ask.", show_default=False
     ),
-    threads: int | None = typer.Option(None, help="Threads of the network (default: all cores)."),
+    threads: int | None = typer.Option(None, help="Threads of the network (default: all cores, shared among workers)."),
     batch: int | None = typer.Option(
         None, help="Pictures the network sees at once, at most; 1: each alone (default: 8)."
     ),

@@ -17,6 +17,7 @@ from PIL import ExifTags, Image
 
 from opsin.catalog import resolve
 from opsin.errors import PictureError, UsageError
+from opsin.images import scans
 from opsin.images.rgb import Colour, over, to_rgb
 
 Source = str | os.PathLike | bytes
@@ -151,7 +152,7 @@ def open_picture(
 ) -> Picture:
     """Do what `decode_image` does, for code that goes on to scale the picture."""
     with _naming(source), _open(source) as stream:
-        return _read(stream, least_size, background, max_pixels)
+        return take_opened(*_open_header(stream, max_pixels), least_size=least_size, background=background)
 
 
 def take_pillow(image: Image.Image, *, background: Colour = WHITE, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -288,10 +289,6 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | _AT_ONCE)
 
 
-def _read(stream: BinaryIO, least_size: tuple[int, int] | None, background: Colour, max_pixels: int) -> Picture:
-    return take_opened(*_open_header(stream, max_pixels), least_size=least_size, background=background)
-
-
 def take_opened(
     name: str,
     image: Image.Image,
@@ -313,12 +310,12 @@ def load_stored(name: str, image: Image.Image) -> int:
         EXIF's orientation, 1 to 8, that is still to be applied.
     """
     with _saying_why(name, MAX_PIXELS):
-        image.load()
+        scans.load(image)
     return _orientation(image)
 
 
 def _stand_up(image: Image.Image, covered: tuple[float, float] | None, background: Colour) -> Picture:
-    image.load()
+    scans.load(image)
     width, height = covered or image.size
     orientation = _orientation(image)
     image = to_rgb(image, background)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from opsin.serving import openapi
 from opsin.serving.answers import answer, failure
 from opsin.serving.guard import Guard
 from opsin.serving.loading import Source, name_of, opener
-from opsin.serving.metrics import Metrics
+from opsin.serving.metrics import Metrics, VersionMetrics
 from opsin.serving.models import Model, Models
 from opsin.serving.observing import Observing
 from opsin.serving.routes import Routes
@@ -62,7 +63,12 @@ class Server:
         models = Models({name: Model(name, labels=settings.labels_of(name), starting=True) for name in paths})
         metrics = Metrics(models)
         sources = [
-            Source(models.by_name[name], path, opener(settings, metrics.of_model(name)), settings.keep)
+            Source(
+                models.by_name[name],
+                path,
+                opener(settings, functools.partial(VersionMetrics, metrics, name)),
+                settings.keep,
+            )
             for name, path in paths.items()
         ]
         return cls(models, settings, sources, metrics)

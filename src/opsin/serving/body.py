@@ -37,7 +37,8 @@ class Bodies:
         The bytes count as in flight until `release` is called with what is returned.
 
         Raises:
-            StatusError: it is too large, comes too slowly, or is packed in another way than gzip.
+            StatusError: it is too large, there is no room for it, it comes too slowly, or is packed in another way
+                than gzip.
             Disconnected: the client has gone.
         """
         coding = request.headers.get("content-encoding", "identity").strip().lower()
@@ -59,10 +60,14 @@ class Bodies:
             return content
         try:
             unpacked = await asyncio.to_thread(unpack, content, self._most)
-        except StatusError:
+        finally:
             self.release(content)
+        self.in_flight += len(unpacked)
+        try:
+            self._require_room()
+        except StatusError:
+            self.release(unpacked)
             raise
-        self.in_flight += len(unpacked) - len(content)
         return unpacked
 
     def release(self, content: bytes) -> None:
@@ -82,18 +87,21 @@ class Bodies:
                 self.in_flight += len(part)
                 if size > self._most:
                     raise self._too_large("more")
-                if self.in_flight > self._most_in_flight:
-                    raise StatusError(
-                        "RESOURCE_EXHAUSTED",
-                        f"Requests of {self._most_in_flight} bytes are in flight already. Try again.",
-                        {"Retry-After": "1"},
-                    )
+                self._require_room()
                 parts.append(part)
                 if not message.get("more_body"):
                     return parts[0] if len(parts) == 1 else b"".join(parts)
         except BaseException:
             self.in_flight -= size
             raise
+
+    def _require_room(self) -> None:
+        if self.in_flight > self._most_in_flight:
+            raise StatusError(
+                "RESOURCE_EXHAUSTED",
+                f"Requests of {self._most_in_flight} bytes are in flight already. Try again.",
+                {"Retry-After": "1"},
+            )
 
     def _too_large(self, received: str) -> StatusError:
         return StatusError("TOO_LARGE", f"Expected a request of at most {self._most} bytes; received {received}.")

@@ -16,7 +16,7 @@ from opsin.exporters.serving_graph import reads_files
 from opsin.images.decode import picture_size
 from opsin.images.reading import give_way, usable_cores
 from opsin.runtimes.base import Outputs
-from opsin.serving.batching import Answer, Batcher, Limits, Observer, best_batch
+from opsin.serving.batching import Answer, Batcher, Limits, Nobody, Observer, best_batch, gather
 from opsin.serving.examples import parse_column
 from opsin.serving.servable import CLASSIFY, DEFAULT_SIGNATURE, Signature, TensorSpec
 from opsin.serving.status import StatusError, invalid
@@ -40,8 +40,8 @@ class Seen(NamedTuple):
     judged: Judged | None
     error: str
     """Why it could not be read; empty if it was."""
-    decoded: float
-    """Seconds it took to read."""
+    decoded: float | None
+    """Seconds it took to read; None for pixels."""
     answer: Answer | None
 
 
@@ -65,7 +65,7 @@ class ClassifierServable:
         classifier: what answers.
         limits: of its batches and its queue; batches are smaller where larger ones are not faster.
         pictures: what a picture may be.
-        observer: is told of each batch.
+        observer: is told of each batch, and of what is said of each picture.
         source: where it was opened; None for the classifier's own folder, which may be that of an export.
     """
 
@@ -83,6 +83,7 @@ class ClassifierServable:
         self.source = source or classifier.folder
         self.pictures = pictures or PictureLimits()
         self.signatures = _signatures(classifier)
+        self._observer = observer or Nobody()
         image = np.zeros(classifier.preprocess.shape, np.uint8)
         # The first call of each shape is slow, and is not to be a client's.
         self._judge(image[None])
@@ -125,7 +126,12 @@ class ClassifierServable:
             StatusError: there is no room for them, or the network fails.
         """
         with self.batcher.admitted(len(files)):
-            return await _gather([self._see(content) for content in files])
+            return self.note(await gather([self._see(content) for content in files]))
+
+    def note(self, seen: list[Seen]) -> list[Seen]:
+        """Let what was said of pictures be counted."""
+        self._observer.saw(self.classifier.class_names, seen)
+        return seen
 
     async def _see(self, content: bytes) -> Seen:
         start = time.perf_counter()
@@ -178,8 +184,9 @@ class ClassifierServable:
         if not np.isfinite(images).all():
             raise invalid("Expected input 'image' to hold numbers from 0 to 255; received NaN or Infinity.")
         with self.batcher.admitted(len(images)):
-            answers = await _gather([self._run(image) for image in images])
-        return self._table([answer.value for answer in answers])
+            answers = await gather([self._run(image) for image in images])
+        seen = self.note([Seen(answer.value, "", None, answer) for answer in answers])
+        return self._table([one.judged for one in seen])
 
     async def _of_files(self, files: list[bytes]) -> np.ndarray:
         seen = await self.see(files)
@@ -191,16 +198,6 @@ class ClassifierServable:
     def _table(self, judged: list[Judged]) -> np.ndarray:
         rows = [one.probabilities for one in judged]
         return np.array(rows, np.float32).reshape(len(rows), len(self.classifier.class_names))
-
-
-async def _gather(waiting: list) -> list:
-    """Wait for all; if one fails, the others are given up."""
-    tasks = [asyncio.ensure_future(one) for one in waiting]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _signatures(classifier: Classifier) -> dict[str, Signature]:

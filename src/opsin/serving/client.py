@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import secrets
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,6 @@ from urllib.parse import quote, urlsplit
 from opsin.errors import OpsinError, PictureError, UsageError
 
 Picture = str | os.PathLike | bytes
-_BOUNDARY = "opsin-5f0c9a2e7b1d4c38"
 _AGAIN = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
@@ -92,19 +92,24 @@ class Client:
             PictureError: a file cannot be read here.
             ServerError: the server cannot be asked, or refuses.
         """
+        # A new one each time: a picture that holds it would end where it says, and go on as others.
+        boundary = secrets.token_hex(16)
         parts = []
         for number, picture in enumerate(pictures):
             content = picture if isinstance(picture, bytes) else _read(picture)
             head = f'Content-Disposition: form-data; name="images"; filename="{number}"\r\n\r\n'
-            parts.append(f"--{_BOUNDARY}\r\n{head}".encode() + content + b"\r\n")
-        body = b"".join(parts) + f"--{_BOUNDARY}--\r\n".encode()
+            parts.append(f"--{boundary}\r\n{head}".encode() + content + b"\r\n")
+        body = b"".join(parts) + f"--{boundary}--\r\n".encode()
         query = "" if top_k is None else f"?top_k={top_k}"
-        kind = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+        kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         path = f"{_address(model, version)}:classify_image{query}"
         status, found, headers = self._ask("POST", path, body, kind)
         if "predictions" not in found:
             raise _refused(status, found, headers)
-        return [{key: value for key, value in one.items() if key != "name"} for one in found["predictions"]]
+        said = found["predictions"]
+        if not isinstance(said, list) or len(said) != len(pictures):
+            raise ServerError(status, f"something else than {len(pictures)} predictions, one for each picture")
+        return [{key: value for key, value in one.items() if key != "name"} for one in said]
 
     def predict(
         self, instances: Sequence[Any], model: str, *, version: int | None = None, signature: str | None = None
@@ -121,7 +126,7 @@ class Client:
         status, found, headers = self._ask(
             "POST", f"{_address(model, version)}:predict", json.dumps(document).encode(), kind
         )
-        if status != 200:
+        if status != 200 or "predictions" not in found:
             raise _refused(status, found, headers)
         return found["predictions"]
 
@@ -132,7 +137,7 @@ class Client:
             ServerError: the server cannot be asked, or refuses.
         """
         status, found, headers = self._ask("GET", f"{_address(model, version)}/metadata")
-        if status != 200:
+        if status != 200 or "metadata" not in found:
             raise _refused(status, found, headers)
         return found
 
@@ -179,8 +184,16 @@ class Client:
         connection.request(method, self._path + path, body, {**self._headers, **(headers or {})})
         response = connection.getresponse()
         content = response.read()
+        return response.status, _parse(content), response.headers
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    try:
         found = json.loads(content)
-        return response.status, found if isinstance(found, dict) else {}, response.headers
+    except ValueError:
+        # Proxies, and servers that have no room, answer in plain text.
+        return {"error": content[:500].decode("utf-8", "replace")}
+    return found if isinstance(found, dict) else {}
 
 
 def _address(model: str, version: int | None) -> str:

@@ -56,16 +56,18 @@ class Guard:
             await send(message)
 
         try:
-            self._check(scope, headers)
+            host = self._check_host(headers)
+            # Browsers send no key when they ask whether they may ask.
+            if scope["method"] == "OPTIONS" and self._cors(origin):
+                await _preflight(send_guarded)
+                return
+            self._check_caller(scope, host, headers)
         except StatusError as error:
             await refuse(error, receive, send_guarded)
             return
-        if scope["method"] == "OPTIONS" and origin is not None and self._cors(origin):
-            await _preflight(send_guarded)
-            return
         await self._app(scope, receive, send_guarded)
 
-    def _check(self, scope: Scope, headers: dict[bytes, list[bytes]]) -> None:
+    def _check_host(self, headers: dict[bytes, list[bytes]]) -> str:
         hosts = headers.get(b"host", [])
         if len(hosts) != 1:
             raise StatusError("INVALID_ARGUMENT", f"Expected one Host header; received {len(hosts)}.")
@@ -76,6 +78,9 @@ class Guard:
                 f"Expected a Host that this server is known by; received {host[:200]!r}. Whoever runs it can add one "
                 "with --allow-host.",
             )
+        return host
+
+    def _check_caller(self, scope: Scope, host: str, headers: dict[bytes, list[bytes]]) -> None:
         if scope["method"] != "OPTIONS":
             # What may not be asked from elsewhere is not told so in CORS headers either: browsers then do not ask.
             self._check_origin(host, headers, scope.get("scheme", "http"))

@@ -24,9 +24,12 @@ _MESSAGES = {
     "Invalid control character at": "Invalid encoding in string.",
 }
 _TOO_BIG = "Number too big to be stored in double."
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-_SHORT_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|-?Inf(?!inity)|-NaN', re.DOTALL)
-_COULD_OVERFLOW = re.compile(rb"[eE]\+?0*[1-9]\d\d|\d{300}")
+# A string, or the rest where its end is missing. Nothing is given back and tried anew: that would take memory for
+# each letter, and of a body of quotes hours.
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_TOKEN = re.compile(_STRING + r"|[\[\]{}]", re.DOTALL)
+_SHORT_CONSTANT = re.compile(_STRING + r"|-?Inf(?!inity)|-NaN", re.DOTALL)
+_COULD_OVERFLOW = re.compile(rb"[eE]\+?0*[1-9]\d\d|(?<!\d)\d{300}")
 
 
 def parse_object(body: bytes, *, max_values: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _TYPES = {type(None): "Null", dict: "Object", list: "Array", str: "String", int:
 _WHOLE = {"float32": 2**24, "float64": 2**53, "float16": 2**11}
 # NumPy has no more than 64, the rows of a request being one.
 _MOST_DIMENSIONS = 32
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*+={0,2}\s*")
 
 
 class PredictRequest(NamedTuple):
@@ -67,6 +67,11 @@ def read_signature_name(document: dict) -> str:
             f"JSON Value: {as_text(document)} not formatted correctly. 'signature_name' key must be a string value."
         )
     return name
+
+
+def is_plain(body: bytes) -> bool:
+    """Tell whether a request's JSON holds no `true` and no `false`, so that lists of numbers can be read at once."""
+    return b"true" not in body and b"false" not in body
 
 
 def require_shapes(signature: Signature, inputs: Mapping[str, np.ndarray]) -> None:
@@ -154,8 +159,7 @@ def _read_columns(value: Any, inputs: dict[str, TensorSpec], plain: bool) -> dic
     for name, spec in inputs.items():
         if name not in value:
             raise invalid(f"Missing named input: {name} in 'inputs' object.")
-        tensor = _at_once(value[name], spec) if plain else None
-        tensors[name] = read_tensor(value[name], spec) if tensor is None else tensor
+        tensors[name] = read_tensor(value[name], spec, plain=plain)
     return tensors
 
 
@@ -184,13 +188,19 @@ class _Rows:
         return _tensor(self._values, (self._count, *(self._shape or ())), self._spec)
 
 
-def read_tensor(value: Any, spec: TensorSpec) -> np.ndarray:
+def read_tensor(value: Any, spec: TensorSpec, *, plain: bool = False) -> np.ndarray:
     """Return the tensor that a JSON value, a scalar or lists in lists, is.
+
+    Args:
+        value: it.
+        spec: what it is to be.
+        plain: whether it holds no `true` and no `false`, so that lists of numbers can be read at once.
 
     Raises:
         StatusError: its lists are of different sizes, or a value is of another type.
     """
-    return _tensor(*_flatten(value, spec), spec)
+    tensor = _at_once(value, spec) if plain else None
+    return _tensor(*_flatten(value, spec), spec) if tensor is None else tensor
 
 
 def _tensor(values: list, shape: tuple[int, ...], spec: TensorSpec) -> np.ndarray:

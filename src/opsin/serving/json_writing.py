@@ -13,6 +13,14 @@ BYTES = "_bytes"
 """How the names of outputs end whose strings are written in base64."""
 
 
+def size_of(outputs: Mapping[str, np.ndarray]) -> int:
+    """Return about how many bytes tensors have as JSON."""
+    return sum(
+        sum(len(value) for value in values.flat) if values.dtype.kind == "O" else 10 * values.size
+        for values in outputs.values()
+    )
+
+
 def write_predictions(outputs: Mapping[str, np.ndarray], *, by_rows: bool) -> str:
     """Return the answer to a `:predict` request.
 

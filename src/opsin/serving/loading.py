@@ -9,6 +9,7 @@ from opsin.catalog import resolve
 from opsin.classifier import FROM_CARD, Classifier
 from opsin.errors import ModelError, OpsinError
 from opsin.exporters.verify import replay
+from opsin.images.reading import usable_cores
 from opsin.model_folder import SEGMENTATION, ModelCard, find_model_folder
 from opsin.names import CARD, MODEL
 from opsin.serving.batching import Limits, Observer
@@ -18,7 +19,8 @@ from opsin.serving.settings import Settings
 
 log = logging.getLogger("opsin.serving")
 
-Open = Callable[[Path], ClassifierServable]
+Open = Callable[[Path, int], ClassifierServable]
+"""Opens a folder as the version of this number."""
 
 SEGMENTERS = "opsin.segmentation.servable:open_servable"
 """What opens models that give a class to every pixel. They are built on what is served here, and not it on them."""
@@ -60,20 +62,24 @@ def name_of(path: Path) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name) or "model"
 
 
-def opener(settings: Settings, observer: Observer | None = None) -> Open:
+def opener(settings: Settings, observe: Callable[[int], Observer] | None = None) -> Open:
     """Return what opens a model folder, proves and warms it up; it runs in a thread and raises `OpsinError`."""
 
-    def open_model(path: Path) -> ClassifierServable:
+    threads = settings.threads or None
+    if threads is None and settings.workers > 1:
+        threads = max(1, usable_cores() // settings.workers)
+
+    def open_model(path: Path, number: int) -> ClassifierServable:
+        observer = observe(number) if observe else None
         card = ModelCard.read(find_model_folder(path), task=None)
         limits = Limits(settings.batch, settings.delay, settings.queue)
         pictures = PictureLimits(settings.max_pixels, settings.max_bytes)
         if card.task == SEGMENTATION:
-            threads = settings.threads or None
             return resolve(SEGMENTERS)(path, limits, pictures, threads=threads, observer=observer)
         threshold = settings.threshold
         if threshold is None and card.thresholds.get("unknown") is not None:
             threshold = FROM_CARD
-        classifier = Classifier.open(path, threads=settings.threads or None, threshold=threshold)
+        classifier = Classifier.open(path, threads=threads, threshold=threshold)
         proof = replay(classifier)
         if not proof.passed:
             raise ModelError(f"Expected the answers that the model gave when it was written; {proof.detail}")
@@ -115,7 +121,7 @@ class Source:
             return
         self.model.versions[1] = Version(1)
         self.model.starting = False
-        servable = await asyncio.to_thread(self._open, self.path)
+        servable = await asyncio.to_thread(self._open, self.path, 1)
         self.model.put(Version(1, servable, close=servable.close))
 
     async def look(self) -> None:
@@ -125,9 +131,11 @@ class Source:
         there = await asyncio.to_thread(numbered, self.path)
         newest = sorted(there, reverse=True)
         named = {self.model.chosen, *self.model.labels.values()}
+        good = 0
         for number in newest:
-            if number in newest[: self._keep] or number in named:
+            if good < self._keep or number in named:
                 await self._consider(number, there[number])
+                good += self.model.versions[number].state == AVAILABLE
         available = [version.number for version in self.model.available()]
         kept = {*available[: self._keep], *named}
         remaining = [number for number in available if number in there]
@@ -155,7 +163,7 @@ class Source:
         if known is None or known.state == END:
             self.model.versions[number] = Version(number, state=LOADING)
         try:
-            servable = await asyncio.to_thread(self._open, folder)
+            servable = await asyncio.to_thread(self._open, folder, number)
         except (OpsinError, OSError, ValueError, RuntimeError) as error:
             if first or known is None or known.code == "OK":
                 log.error("%s: version %d is refused: %s", self.model.name, number, error)

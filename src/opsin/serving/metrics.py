@@ -3,7 +3,7 @@
 import os
 
 from opsin.catalog import require
-from opsin.serving.classifier_servable import ClassifierServable, Seen
+from opsin.serving.classifier_servable import Seen
 from opsin.serving.models import Models
 from opsin.serving.processes import METRICS_FOLDER
 
@@ -71,18 +71,14 @@ class Metrics:
             multiprocess_mode="livemax",
         )
 
-    def of_model(self, name: str) -> "BatchMetrics":
-        """Return what a model's batches are told to."""
-        return BatchMetrics(self.batches.labels(name), self.times["inference"].labels(name))
-
-    def saw(self, model: str, version: int, servable: ClassifierServable, seen: list[Seen]) -> None:
+    def saw(self, model: str, version: int, names: tuple[str, ...], seen: list[Seen]) -> None:
         """Count what a model said of pictures."""
-        names = servable.classifier.class_names
         for one in seen:
             if one.judged is None or one.answer is None:
                 self.unreadable.labels(model).inc()
                 continue
-            self.times["decode"].labels(model).observe(one.decoded)
+            if one.decoded is not None:
+                self.times["decode"].labels(model).observe(one.decoded)
             self.times["queue"].labels(model).observe(one.answer.queued)
             best = int(one.judged.probabilities.argmax())
             self.confidence.labels(model).observe(float(one.judged.probabilities[best]))
@@ -107,13 +103,25 @@ class Metrics:
         return self._client.generate_latest(together)
 
 
-class BatchMetrics:
-    """What a model's batches are told to; safe in any thread."""
+class VersionMetrics:
+    """What a model's version tells of itself.
 
-    def __init__(self, sizes: object, seconds: object):
-        self._sizes, self._seconds = sizes, seconds
+    Args:
+        metrics: where it is counted.
+        model: its name.
+        version: its number.
+    """
+
+    def __init__(self, metrics: Metrics, model: str, version: int):
+        self._metrics, self._model, self._version = metrics, model, version
+        self._sizes = metrics.batches.labels(model)
+        self._seconds = metrics.times["inference"].labels(model)
 
     def batch(self, size: int, seconds: float) -> None:
-        """Note a batch that has been run."""
+        """Note a batch that has been run; in any thread."""
         self._sizes.observe(size)
         self._seconds.observe(seconds)
+
+    def saw(self, names: tuple[str, ...], seen: list[Seen]) -> None:
+        """Note what it said of pictures."""
+        self._metrics.saw(self._model, self._version, names, seen)

@@ -10,6 +10,10 @@ from opsin.serving.status import StatusError, invalid
 LOADING, AVAILABLE, UNLOADING, END = "LOADING", "AVAILABLE", "UNLOADING", "END"
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(eq=False)
 class Version:
     """One version of a model.
@@ -28,7 +32,7 @@ class Version:
     state: str = LOADING
     code: str = "OK"
     message: str = ""
-    close: Callable[[], None] = lambda: None
+    close: Callable[[], None] = _nothing
     users: int = 0
 
 
@@ -85,8 +89,10 @@ def _retire(version: Version) -> None:
 
 def _close_unused(version: Version) -> None:
     if version.state == UNLOADING and not version.users:
-        version.state, version.servable = END, None
-        version.close()
+        close = version.close
+        # The version goes on to be told of; its servable, which `close` is bound to, is not kept for that.
+        version.state, version.servable, version.close = END, None, _nothing
+        close()
 
 
 class Models:
@@ -115,7 +121,7 @@ class Models:
         version = None
         if model is not None:
             version = model.default() if number is None else model.versions.get(number)
-        if model is not None and (version is None or version.state == LOADING) and _is_starting(model, version):
+        if model is not None and _is_starting(model, number, version):
             raise StatusError("UNAVAILABLE", f"{wanted} is being loaded. Try again.", {"Retry-After": "1"})
         if version is None or version.state != AVAILABLE:
             raise StatusError("NOT_FOUND", f"Servable not found for request: {wanted}")
@@ -159,10 +165,11 @@ class Models:
         return bool(self.by_name) and all(model.default() for model in self.by_name.values())
 
 
-def _is_starting(model: Model, version: Version | None) -> bool:
+def _is_starting(model: Model, number: int | None, version: Version | None) -> bool:
     if version is not None:
-        return True
-    return model.starting or any(one.state == LOADING for one in model.versions.values())
+        return version.state == LOADING
+    # Of a version that is named it is known whether it is there, once the folder has been looked at.
+    return model.starting or (number is None and any(one.state == LOADING for one in model.versions.values()))
 
 
 @contextlib.contextmanager

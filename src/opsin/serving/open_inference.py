@@ -10,9 +10,10 @@ import numpy as np
 
 from opsin import __version__
 from opsin.serving.json_reading import as_text, parse_object
-from opsin.serving.json_tensors import read_tensor, require_shapes
-from opsin.serving.json_writing import write_values
+from opsin.serving.json_tensors import is_plain, read_tensor, require_shapes
+from opsin.serving.json_writing import size_of, write_values
 from opsin.serving.models import Models, Version, using
+from opsin.serving.off_loop import off_loop
 from opsin.serving.servable import DEFAULT_SIGNATURE, Servable, Signature, TensorSpec
 from opsin.serving.status import StatusError, invalid
 from opsin.serving.tf_rest import read_number
@@ -100,20 +101,24 @@ async def infer(models: Models, asked: Asked, body: bytes, *, max_values: int) -
     Raises:
         StatusError: it cannot be answered.
     """
-    document = parse_object(body, max_values=max_values)
+    document = await off_loop(len(body), parse_object, body, max_values=max_values)
     model, version = models.find(asked.name, asked.number)
     with using(version) as servable:
         inputs = _read_inputs(document)
         name, signature = _choose(servable, document, inputs.keys())
-        tensors = {key: _read_input(inputs[key], spec) for key, spec in signature.inputs.items()}
+        tensors = {
+            key: await off_loop(len(body), _read_input, inputs[key], spec, is_plain(body))
+            for key, spec in signature.inputs.items()
+        }
         require_shapes(signature, tensors)
         outputs = await servable.run(name, tensors)
     wanted = _wanted(document, outputs)
     told = {"model_name": model.name, "model_version": str(version.number)}
     if isinstance(document.get("id"), str):
         told["id"] = document["id"][:500]
-    written = ", ".join(_write(key, outputs[key], signature.outputs[key]) for key in wanted)
-    return f'{json.dumps(told)[:-1]}, "outputs": [{written}]}}', version
+    size = size_of(outputs)
+    written = [await off_loop(size, _write, key, outputs[key], signature.outputs[key]) for key in wanted]
+    return f'{json.dumps(told)[:-1]}, "outputs": [{", ".join(written)}]}}', version
 
 
 def _read_inputs(document: dict) -> dict[str, dict]:
@@ -144,7 +149,7 @@ def _choose(servable: Servable, document: dict, names: Any) -> tuple[str, Signat
     raise invalid(f"Expected the inputs of a signature ({expected}); received {', '.join(names)[:300]}.")
 
 
-def _read_input(given: dict, spec: TensorSpec) -> np.ndarray:
+def _read_input(given: dict, spec: TensorSpec, plain: bool) -> np.ndarray:
     name = given["name"]
     if given.get("datatype") != spec.type.open_inference:
         received = as_text(given.get("datatype"))
@@ -158,7 +163,7 @@ def _read_input(given: dict, spec: TensorSpec) -> np.ndarray:
     packed = isinstance(parameters, dict) and parameters.get("content_type") == "base64"
     if packed and spec.dtype == "string":
         data = [{"b64": one} if isinstance(one, str) else one for one in data]
-    tensor = read_tensor(data, spec)
+    tensor = read_tensor(data, spec, plain=plain)
     if math.prod(shape) != tensor.size:
         raise invalid(
             f"Expected {math.prod(shape)} values for input {name!r} of shape {shape}; received {tensor.size}."

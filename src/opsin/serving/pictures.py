@@ -14,6 +14,7 @@ from opsin.serving.json_reading import parse_object
 from opsin.serving.json_tensors import from_base64, is_base64
 from opsin.serving.models import Model, Models, using
 from opsin.serving.multipart import read_form
+from opsin.serving.off_loop import off_loop
 from opsin.serving.servable import Servable
 from opsin.serving.settings import Settings
 from opsin.serving.status import StatusError, invalid
@@ -53,7 +54,7 @@ def read_picture_address(path: str) -> Target | None:
     return Target(unquote(match[1]), read_number(match[2]), unquote(match[3]) if match[3] else None, match[4])
 
 
-def read_pictures(request: Request, body: bytes, settings: Settings) -> Asked:
+async def read_pictures(request: Request, body: bytes, settings: Settings) -> Asked:
     """Return the pictures of a request: a form's files, an image as the whole body, or base64 in JSON.
 
     Raises:
@@ -66,13 +67,15 @@ def read_pictures(request: Request, body: bytes, settings: Settings) -> Asked:
         pictures = [Sent(None, body)]
     elif media == "multipart/form-data":
         pictures = []
-        for part in read_form(content_type, body, max_parts=settings.max_pictures + _FORM_FIELDS):
+        most = settings.max_pictures + _FORM_FIELDS
+        for part in await off_loop(len(body), read_form, content_type, body, max_parts=most):
             if part.filename is None and part.name in _OPTIONS:
                 options[part.name] = part.content.decode("utf-8", "replace")
             else:
                 pictures.append(Sent(part.filename or part.name, part.content))
     elif media in ("application/json", ""):
-        pictures = _from_json(parse_object(body, max_values=settings.max_values), options)
+        document = await off_loop(len(body), parse_object, body, max_values=settings.max_values)
+        pictures = await off_loop(len(body), _from_json, document, options)
     else:
         raise StatusError(
             "UNSUPPORTED_MEDIA_TYPE",
@@ -163,11 +166,10 @@ def _require_classifier(model: Model, servable: Servable) -> None:
 
 
 class Told(NamedTuple):
-    """An answer, and what it was made of, for the metrics."""
+    """An answer, and what it was made of, for the log."""
 
     document: dict[str, Any]
     status: int
-    servable: ClassifierServable
     seen: list[Seen]
 
 
@@ -184,7 +186,9 @@ async def classify_images(models: Models, target: Target, asked: Asked) -> Told:
         top = read_top(asked.options, len(servable.classifier.class_names))
         readable = [sent for sent in asked.pictures if not sent.error]
         seen = iter(await servable.see([sent.content for sent in readable]))
-        all_seen = [Seen(None, sent.error, 0.0, None) if sent.error else next(seen) for sent in asked.pictures]
+        unread = [Seen(None, sent.error, 0.0, None) for sent in asked.pictures if sent.error]
+        refused = iter(servable.note(unread))
+        all_seen = [next(refused if sent.error else seen) for sent in asked.pictures]
         names = servable.classifier.class_names
         predictions = [_prediction(sent, one, names, top) for sent, one in zip(asked.pictures, all_seen, strict=True)]
     document = {
@@ -195,10 +199,10 @@ async def classify_images(models: Models, target: Target, asked: Asked) -> Told:
     }
     errors = [one.error for one in all_seen if one.error]
     if len(errors) < len(all_seen):
-        return Told(document, 200, servable, all_seen)
+        return Told(document, 200, all_seen)
     what = "the picture" if len(errors) == 1 else f"none of {len(errors)} pictures"
     message = f"Expected a picture that can be read; {what} {'cannot be read' if len(errors) == 1 else 'can be read'}: "
-    return Told({"error": f"{message}{errors[0]}.", **document}, 400, servable, all_seen)
+    return Told({"error": f"{message}{errors[0]}.", **document}, 400, all_seen)
 
 
 def _prediction(sent: Sent, seen: Seen, names: tuple[str, ...], top: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
+from opsin.catalog import require
 from opsin.errors import ModelError
 
 log = logging.getLogger("opsin.serving")
@@ -98,6 +99,7 @@ class _Supervisor:
 
     def _fell(self, process: BaseProcess) -> None:
         lived = time.monotonic() - self._since.pop(process)
+        require("prometheus_client.multiprocess", "serving").mark_process_dead(process.pid)
         if self._stopping:
             return
         if lived < _PATIENCE:
@@ -106,4 +108,8 @@ class _Supervisor:
         self._start()
 
     def _stop(self, number: int, frame: object) -> None:
+        if self._stopping:
+            # Asked twice: at once.
+            for process in self._since:
+                process.kill()
         self._stopping = True

@@ -120,7 +120,7 @@ class Routes:
             raise StatusError("UNIMPLEMENTED", "Explanations are switched off on this server.")
 
         async def call(body: bytes) -> Response:
-            asked = read_pictures(request, body, self.settings)
+            asked = await read_pictures(request, body, self.settings)
             if target.verb == "explain_image":
                 return answer(await explain_image(self.models, target, asked, self.explainer))
             told = await classify_images(self.models, target, asked)
@@ -130,7 +130,6 @@ class Routes:
 
     def _told(self, request: Request, target: Target, told: Told) -> Response:
         number = told.document["version"]
-        self.metrics.saw(target.name, number, told.servable, told.seen)
         _note(request, target.verb, target.name, version=number, pictures=len(told.seen), **told.document["timing_ms"])
         return answer(told.document, told.status)
 

@@ -28,7 +28,10 @@ _HEADER_BYTES = 16 * 1024
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP, with an end to its patience: a client has only so long to send the headers of a request."""
+    """uvicorn's HTTP, with an end to its patience.
+
+    A client has only so long to send the headers of a request, and what it goes on to send once it has its answer.
+    """
 
     _waiting: asyncio.TimerHandle | None = None
 
@@ -38,9 +41,10 @@ class PatientProtocol(H11Protocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Go on waiting only while headers are not whole."""
+        """Go on waiting only while headers are not whole, or nobody reads what comes."""
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
+        unread = self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
+        if self.conn.their_state is not h11.IDLE and not unread:
             self._waited()
         elif self._waiting is None:
             self._wait()
@@ -51,7 +55,7 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _wait(self) -> None:
-        self._waiting = self.loop.call_later(self.config.timeout_keep_alive, self.transport.close)
+        self._waiting = self.loop.call_later(self.config.timeout_keep_alive, self.transport.abort)
 
     def _waited(self) -> None:
         if self._waiting is not None:
@@ -77,7 +81,8 @@ class GracefulUvicorn(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGTERM] if self._server.settings.workers > 1 else [signal.SIGINT, signal.SIGTERM]
+        before = {number: signal.signal(number, self._stop) for number in numbers}
         try:
             yield
         finally:
@@ -86,6 +91,9 @@ class GracefulUvicorn(uvicorn.Server):
 
     def _stop(self, number: int, frame: object) -> None:
         if self._end is not None:
+            if self._server.settings.workers > 1:
+                # Whoever stops all processes at once, and then the supervisor each of them, asks once.
+                return
             # Asked twice: at once.
             self.force_exit = self.should_exit = True
             return
@@ -130,6 +138,8 @@ def _work(paths: Mapping[str, Path], settings: Settings, sock: socket.socket) ->
 def _work_in_process(paths: Mapping[str, Path], settings: Settings, sock: socket.socket) -> None:
     set_up_logs()
     end_with_parent()
+    # Ctrl-C goes to all processes of a terminal; the supervisor tells this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         _work(paths, settings, sock)
     except OpsinError as error:

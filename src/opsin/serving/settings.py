@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from opsin.errors import UsageError
+from opsin.images.decode import MAX_PIXELS
 
 PREFIX = "OPSIN_SERVE_"
 """In front of a setting's name in the environment."""
@@ -30,7 +31,7 @@ class Settings:
         no_auth: whether anybody may ask who reaches an address that is not this machine's own.
         allow_host: names that requests may be addressed to, beside this machine's own; `*` for any.
         allow_origin: web pages, `https://app.example` say, whose scripts may ask.
-        threads: how many threads the network may use; 0 for all cores.
+        threads: how many threads the network may use; 0 for all cores, of which each of several workers has its share.
         batch: how many pictures the network sees at once, at most; 1: each alone.
         delay: how long a picture waits for others that are on their way, in seconds, at most.
         queue: how many pictures may wait for an answer, of each model.
@@ -40,7 +41,7 @@ class Settings:
         stop_timeout: seconds that requests in flight have after that.
         max_bytes: of a request, as it comes and as it is when it is unpacked.
         max_bytes_in_flight: of all requests that are being read or answered.
-        max_pixels: of a picture.
+        max_pixels: of a picture; at most 100 million.
         max_pictures: in a request.
         max_values: in a request's JSON.
         max_connections: at a time.
@@ -89,6 +90,8 @@ class Settings:
             value = getattr(self, name)
             if not value >= least:
                 raise UsageError(f"Expected {_flag(name)} to be at least {least}; received {value}.")
+        if self.max_pixels > MAX_PIXELS:
+            raise UsageError(f"Expected --max-pixels of at most {MAX_PIXELS}; received {self.max_pixels}.")
         if not 0 <= self.port <= 65535:
             raise UsageError(f"Expected --port from 0 to 65535; received {self.port}.")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
@@ -187,7 +190,8 @@ def _convert(name: str, value: Any, default: Any, where: str) -> Any:
     kind = type(default)
     try:
         if kind is tuple:
-            return tuple(value.split(",")) if isinstance(value, str) else tuple(map(str, value))
+            items = value.split(",") if isinstance(value, str) else map(str, value)
+            return tuple(item.strip() for item in items if item.strip())
         if kind is bool:
             return value if isinstance(value, bool) else {"1": True, "true": True, "0": False, "false": False}[value]
         if isinstance(value, bool):

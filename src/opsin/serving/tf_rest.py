@@ -1,19 +1,19 @@
 """TensorFlow Serving's REST API: its addresses, its methods, its answers."""
 
-import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
 
 from opsin.serving.examples import read_examples
 from opsin.serving.json_reading import parse_object
-from opsin.serving.json_tensors import read_predict, read_signature_name, require_shapes
-from opsin.serving.json_writing import decimal, text, write_predictions
+from opsin.serving.json_tensors import is_plain, read_predict, read_signature_name, require_shapes
+from opsin.serving.json_writing import decimal, size_of, text, write_predictions
 from opsin.serving.models import Models, Version, using
+from opsin.serving.off_loop import off_loop
 from opsin.serving.servable import DEFAULT_SIGNATURE, Signature, TensorSpec
 from opsin.serving.status import StatusError, invalid
 
@@ -21,8 +21,6 @@ _WHICH = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
 _CALL = re.compile(rf"/v1/models/([^/:]+){_WHICH}:(classify|regress|predict)", re.IGNORECASE | re.ASCII)
 _STATUS = re.compile(rf"/v1/models(?:/([^/:]+))?{_WHICH}(?:/(metadata))?", re.IGNORECASE | re.ASCII)
 METHODS = ("predict", "classify", "regress")
-_LARGE = 64 * 1024
-Given = TypeVar("Given")
 
 
 class Target(NamedTuple):
@@ -136,10 +134,11 @@ async def call(models: Models, target: Target, body: bytes, *, max_values: int) 
     Raises:
         StatusError: it cannot be answered.
     """
-    document = await _off_loop(len(body), parse_object, body, max_values=max_values)
+    document = await off_loop(len(body), parse_object, body, max_values=max_values)
     if target.verb == "predict":
         return await _predict(models, target, document, body)
-    name, examples = read_signature_name(document) or DEFAULT_SIGNATURE, read_examples(document)
+    name = read_signature_name(document) or DEFAULT_SIGNATURE
+    examples = await off_loop(len(body), read_examples, document)
     serialized = np.empty(len(examples), object)
     serialized[:] = examples
     _, version = models.find(target.name, target.number, target.label)
@@ -150,7 +149,8 @@ async def call(models: Models, target: Target, body: bytes, *, max_values: int) 
             raise invalid(f"No signature was found with the name: {name[:200]}")
         kind.check(signature)
         outputs = await servable.run(name, {"inputs": serialized})
-    return f'{{\n    "results": [{", ".join(kind.write(outputs, len(serialized)))}]\n}}', version
+    results = await off_loop(size_of(outputs), kind.write, outputs, len(serialized))
+    return f'{{\n    "results": [{", ".join(results)}]\n}}', version
 
 
 async def _predict(models: Models, target: Target, document: dict, body: bytes) -> tuple[str, Version]:
@@ -160,18 +160,10 @@ async def _predict(models: Models, target: Target, document: dict, body: bytes) 
         signature = servable.signatures.get(name)
         if signature is None:
             raise invalid(f'Serving signature name: "{name[:200]}" not found in signature def')
-        plain = b"true" not in body and b"false" not in body
-        request = await _off_loop(len(body), read_predict, document, signature, plain=plain)
+        request = await off_loop(len(body), read_predict, document, signature, plain=is_plain(body))
         require_shapes(signature, request.inputs)
         outputs = await servable.run(name, request.inputs)
-        return write_predictions(outputs, by_rows=request.by_rows), version
-
-
-async def _off_loop(size: int, function: Callable[..., Given], *arguments: Any, **options: Any) -> Given:
-    """Call a function, in a thread if what it works on is large: others' requests are not to wait for it."""
-    if size < _LARGE:
-        return function(*arguments, **options)
-    return await asyncio.to_thread(function, *arguments, **options)
+    return await off_loop(size_of(outputs), write_predictions, outputs, by_rows=request.by_rows), version
 
 
 def _check_classify(signature: Signature) -> None:
