@@ -242,7 +242,11 @@ def test_gzip_is_bounded_in_its_ratio(small):
     ],
 )
 def test_what_is_no_gzip_is_refused(small, body, coding, status):
-    assert small.post(PREDICT, body, Content_Encoding=coding).status == status
+    reply = small.post(PREDICT, body, Content_Encoding=coding)
+
+    assert reply.status == status
+    # A connection goes on where the whole body was taken.
+    assert (reply.headers.get("connection") == "close") == (status == 415)
 
 
 # JSON

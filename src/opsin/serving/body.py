@@ -82,6 +82,8 @@ class Bodies:
                 message = await request.receive()
                 if message["type"] != "http.request":
                     raise Disconnected
+                # Whoever refuses it need not wait for more.
+                request.scope["opsin.read"] = not message.get("more_body")
                 part = message.get("body", b"")
                 size += len(part)
                 self.in_flight += len(part)

@@ -153,7 +153,6 @@ class Routes:
         if self.draining:
             raise StatusError("UNAVAILABLE", "The server is stopping. Try another one.", {"Retry-After": "1"})
         body = await self.bodies.read(request)
-        request.scope["opsin.read"] = True
         request.scope["opsin.log"]["bytes_in"] = len(body)
         try:
             return await self._while_connected(request, call(body))
