@@ -132,6 +132,19 @@ def test_ctrl_c_before_the_first_epoch_ends_leaves_a_run_without_a_model_that_ca
     assert without_times(run(colors, RunFolder.resume(tmp_path / "run")).history) == without_times(whole.history)
 
 
+def test_a_run_under_a_budget_keeps_to_the_epochs_that_it_was_begun_with(colors, tmp_path, monkeypatch):
+    planned = config(budget="10m", epochs=3, schedule="cosine")
+    with pytest.raises(KeyboardInterrupt):
+        run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_started", 2, die)]), planned)
+    # A machine that is so slow by now that one epoch would be all.
+    monkeypatch.setattr("opsin.training.search.seconds_of", lambda budget: 0.0)
+
+    resumed = run(colors, RunFolder.resume(tmp_path / "run"), planned)
+
+    whole = run(colors, RunFolder.create(tmp_path / "whole"), config(epochs=3, schedule="cosine"))
+    assert without_times(resumed.history) == without_times(whole.history[:2])
+
+
 def test_ctrl_c_while_the_rate_is_searched_for_leaves_a_run_that_searches_anew(colors, tmp_path, monkeypatch):
     finding = config(learning_rate="find", epochs=1)
 

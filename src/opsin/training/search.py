@@ -1,5 +1,6 @@
 """`--budget`: a classifier within seconds, and a better one for as long as there is time, each step judged and said."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ import numpy as np
 from opsin.architectures import ARCHITECTURES
 from opsin.architectures.cuts import Block
 from opsin.architectures.figures import PARAMETERS_AND_MULTIPLY_ADDS
+from opsin.atomic import write_text
 from opsin.counting import count
 from opsin.data.splits import TRAIN, VAL
 from opsin.data.store import StoredImages
@@ -18,6 +20,7 @@ from opsin.evaluation.intervals import estimate
 from opsin.evaluation.novelty import MOST_REFERENCES
 from opsin.evaluation.wording import interval, percent
 from opsin.features.speeds import recall_speed
+from opsin.names import CHECKPOINT
 from opsin.pipeline import TrainingBatches
 from opsin.training.config import AUTO, TrainConfig, seconds_of
 from opsin.training.convolving import quick_gradients
@@ -36,6 +39,7 @@ SLOWEST_GUESS = 20.0
 REPORT_SECONDS = 3.0
 LEAST_EPOCHS = 3
 TIMED_STEPS = 4
+EPOCHS = "epochs.json"
 MOST_VIEWS = 4
 PATIENCE = 5
 
@@ -55,7 +59,7 @@ def epochs_that_fit(begun: Begun, batches: TrainingBatches, deadline: Deadline) 
     """Return the settings with as many epochs as there is time for, so that the schedule comes to its end.
 
     A few steps are timed; they change nothing. By what they take, the deadline is brought forward so far that there is
-    time to judge the network.
+    time to judge the network. A run that is resumed keeps to the number it was begun with.
     """
     config = begun.plan.config
     # Where pictures grow, those of the last epoch take longest.
@@ -72,7 +76,11 @@ def epochs_that_fit(begun: Begun, batches: TrainingBatches, deadline: Deadline) 
     judging = taken / 3 / len(batch[0])
     deadline.at -= judging * _judged_pictures(begun.stored)
     epoch = taken * len(batches) + judging * len(begun.stored[VAL])
+    kept = begun.run / CHECKPOINT / EPOCHS
+    if kept.is_file():
+        return config.replace(epochs=json.loads(kept.read_text())["epochs"])
     fitting = max(1, min(config.epochs, int((deadline.at - time.monotonic()) / epoch)))
+    write_text(kept, json.dumps({"epochs": fitting}))
     short = (
         "" if epoch < deadline.at - time.monotonic() else " The budget is too short: one epoch is trained all the same."
     )
