@@ -65,3 +65,10 @@ def test_what_is_no_speed_is_not_recalled_as_one(tmp_path, value):
     (key,) = json.loads((tmp_path / FILE).read_text())
     (tmp_path / FILE).write_text(json.dumps({key: value}))
     assert recall_speed("mobilenet_v2", 224, tmp_path) is None
+
+
+def test_what_a_gpu_did_says_nothing_of_the_processor(tmp_path):
+    remember_speed("mobilenet_v2", 224, 4000, tmp_path, gpu=True)
+
+    assert recall_speed("mobilenet_v2", 224, tmp_path) is None
+    assert recall_speed("mobilenet_v2", 224, tmp_path, gpu=True) == 4000

@@ -14,6 +14,8 @@ from opsin.architectures import build_network
 from opsin.data.dataset import ImageDataset
 from opsin.errors import OpsinError
 from opsin.evaluation.evaluate import evaluate
+from opsin.features.speeds import remember_speed
+from opsin.training import frozen
 from opsin.training import search as searching
 from opsin.training.config import TrainConfig, seconds_of
 from opsin.training.fit import Fitted
@@ -270,6 +272,23 @@ def test_a_budget_is_a_number_and_a_unit(budget, seconds):
 def test_speeds_that_were_never_measured_are_guessed_by_what_a_network_costs(monkeypatch):
     assert searching._cost(LARGE) > searching._cost(SMALL) > 0
     assert np.isfinite(searching._cost("convnext_xlarge"))
+
+
+def test_a_search_on_a_gpu_goes_by_what_the_gpu_did(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPSIN_CACHE", str(tmp_path))
+    for module in (frozen, searching):
+        monkeypatch.setattr(module, "gpu_count", lambda: 1)
+    plan = SimpleNamespace(config=TrainConfig(architecture=SMALL), preprocess=SimpleNamespace(shape=(32, 32, 3)))
+    run = SimpleNamespace(emit=lambda *event, **facts: None)
+    outputs = SimpleNamespace(leave_if_asked=lambda: None, run=run, backbone=SimpleNamespace(plan=plan))
+    search = SimpleNamespace(first=SimpleNamespace(settings=TrainConfig(image_size=32), plan=plan))
+    remember_speed(SMALL, 32, 5.0)
+
+    progress = frozen._Progress(outputs, "features", remember=True)
+    for done in (64, 128):
+        progress(done, 128)
+
+    assert searching._Search._speed(search, SMALL) > 1000
 
 
 @pytest.mark.slow

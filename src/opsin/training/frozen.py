@@ -156,7 +156,7 @@ class _Progress:
     def __init__(self, frozen: FrozenOutputs, what: str, *, remember: bool = False):
         self.frozen = frozen
         self.what = what
-        self.remember = remember and not gpu_count()
+        self.remember = remember
         self.started = self.last = time.monotonic()
         self.first = self.done = 0
 
@@ -175,4 +175,4 @@ class _Progress:
             )
         if self.remember and done == total and total >= ENOUGH_TO_MEASURE:
             plan = self.frozen.backbone.plan
-            remember_speed(plan.config.architecture, plan.preprocess.shape[0], speed)
+            remember_speed(plan.config.architecture, plan.preprocess.shape[0], speed, gpu=bool(gpu_count()))

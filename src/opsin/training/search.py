@@ -27,7 +27,7 @@ from opsin.training.convolving import quick_gradients
 from opsin.training.fine_tuning import blocks_to_train, fine_tune
 from opsin.training.frozen import FrozenOutputs
 from opsin.training.learned import Learned
-from opsin.training.plan import architectures_at_hand, make_plan
+from opsin.training.plan import architectures_at_hand, gpu_count, make_plan
 from opsin.training.preparing import Begun, prepare
 from opsin.training.rate_finder import unchanged
 from opsin.training.stopping import Deadline, StoppedByUser, StopRequest
@@ -318,11 +318,12 @@ class _Search:
     def _speed(self, name: str) -> float:
         """Return how many pictures a second a backbone takes: measured, or guessed from one that was."""
         side = self.first.settings.image_size or ARCHITECTURES[name].image_size
-        known = recall_speed(name, side)
+        gpu = bool(gpu_count())
+        known = recall_speed(name, side, gpu=gpu)
         if known is not None:
             return known
         first = self.first.plan
-        measured = recall_speed(first.config.architecture, first.preprocess.shape[0]) or SLOWEST_GUESS
+        measured = recall_speed(first.config.architecture, first.preprocess.shape[0], gpu=gpu) or SLOWEST_GUESS
         return measured * _cost(first.config.architecture) / _cost(name)
 
     def _pictures(self) -> int:
