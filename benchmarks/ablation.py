@@ -49,14 +49,18 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="a folder of class folders, or of train/ and test/ of such")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each variant (default: 2)")
     parser.add_argument("--epochs", type=int, help="default: the recipe's own")
-    parser.add_argument("--limit", type=int, help="learn from so many pictures, evenly spread (default: all)")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        help="learn from so many pictures, evenly spread, and validate with 1,000 at most (default: all)",
+    )
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), help="some variants, and the whole recipe")
     options = parser.parse_args()
     POLICIES[BY_CHANCE] = Policy(horizontal_flip=0.5, translation=POLICIES["fast"].translation)
     parts = opsin.ImageDataset.open(options.data).split(val=0.1)
     if options.limit is not None:
-        rows = np.linspace(0, len(parts.train) - 1, options.limit).astype(int)
-        parts = DatasetSplits(parts.train.subset(rows), parts.val, parts.test)
+        train, val = (_spread(part, count) for part, count in ((parts.train, options.limit), (parts.val, 1000)))
+        parts = DatasetSplits(train, val, parts.test)
     settings = {"data": Path(options.data).name, "pictures": len(parts.train), "seeds": options.seeds}
     result = Result("ablation_" + settings["data"], "python -m benchmarks.ablation --data DIR", settings)
     names = [name for name in VARIANTS if options.only is None or name in (WHOLE, *options.only)]
@@ -82,6 +86,10 @@ def main() -> None:
             ]
             result.figures.append(Figure(f"{name}: mean points more", statistics.mean(gains)))
     result.publish(options.results)
+
+
+def _spread(part: opsin.ImageDataset, count: int) -> opsin.ImageDataset:
+    return part.subset(np.linspace(0, len(part) - 1, min(count, len(part))).astype(int))
 
 
 def _train(parts: DatasetSplits, config: opsin.TrainConfig) -> tuple[float, float]:
