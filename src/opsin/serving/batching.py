@@ -67,9 +67,13 @@ class Nobody:
         """Note nothing."""
 
 
+Source = np.ndarray | Callable[[], np.ndarray]
+"""An image, uint8 or float32 (h, w, c), 0 to 255, or what reads one."""
+
+
 @dataclass(eq=False)
 class _Item:
-    image: np.ndarray
+    image: Source
     future: asyncio.Future
     loop: asyncio.AbstractEventLoop
     since: float
@@ -135,14 +139,15 @@ class Batcher:
         finally:
             self.pending -= count
 
-    async def run(self, image: np.ndarray) -> Answer:
+    async def run(self, image: Source) -> Answer:
         """Run an image that was admitted.
 
         Args:
-            image: uint8 or float32 (h, w, c), 0 to 255.
+            image: it; or what reads it, in the thread that then runs it, where batches are of one image.
 
         Raises:
             StatusError: the network cannot be run.
+            Exception: whatever reading it has raised.
         """
         loop = asyncio.get_running_loop()
         item = _Item(image, loop.create_future(), loop, time.perf_counter())
@@ -186,18 +191,22 @@ class Batcher:
             return batch
 
     def _answer(self, batch: list[_Item]) -> None:
-        start = time.perf_counter()
+        taken = start = time.perf_counter()
         try:
+            images = np.stack([item.image() if callable(item.image) else item.image for item in batch])
+            start = time.perf_counter()
             run = self._run if self.pending <= len(batch) else self._beside
-            values = run(np.stack([item.image for item in batch]))
+            values = run(images)
             failure = None
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait, and the thread goes on
             values, failure = [None] * len(batch), error
-        seconds = time.perf_counter() - start
-        self._seconds = 0.8 * self._seconds + 0.2 * seconds / len(batch) if self._seconds else seconds / len(batch)
-        self._observer.batch(len(batch), seconds)
+        end = time.perf_counter()
+        each = (end - taken) / len(batch)
+        self._seconds = 0.8 * self._seconds + 0.2 * each if self._seconds else each
+        if failure is None:
+            self._observer.batch(len(batch), end - start)
         answers = [
-            (item.future, Answer(value, start - item.since, seconds, len(batch)))
+            (item.future, Answer(value, taken - item.since, end - start, len(batch)))
             for item, value in zip(batch, values, strict=True)
         ]
         # A request that was given up may have taken its loop with it.
@@ -231,13 +240,14 @@ def _seconds(run: Run, batch: np.ndarray) -> float:
     return time.perf_counter() - start
 
 
-def best_batch(run: Run, image: np.ndarray, *, limit: int, seconds: float = 0.4) -> int:
-    """Measure how many images a network should see at once: as few as are within 5 % of the most an image's time.
+def best_batch(run: Run, image: np.ndarray, *, limit: int, margin: float = 0.05, seconds: float = 0.4) -> int:
+    """Measure how many images a network should see at once: as few as take hardly longer, each, than the most do.
 
     Args:
         run: runs a batch.
         image: one image.
         limit: the most that is tried.
+        margin: by how much longer, as a share.
         seconds: when the trial ends.
     """
     until = time.perf_counter() + seconds
@@ -255,4 +265,4 @@ def best_batch(run: Run, image: np.ndarray, *, limit: int, seconds: float = 0.4)
             break
         size *= 2
     least = min(found.values())
-    return min(size for size, each in found.items() if each <= least * 1.05)
+    return min(size for size, each in found.items() if each <= least * (1 + margin))
