@@ -12,7 +12,7 @@ from PIL import Image
 from opsin.catalog import choose
 from opsin.errors import ModelError, PictureError, UsageError
 from opsin.images.color import COLORS, convert_color
-from opsin.images.decode import WHITE, Colour, Picture, Region, Source, as_image, open_picture, take_pillow
+from opsin.images.decode import MAX_PIXELS, WHITE, Colour, Picture, Region, Source, as_image, open_picture, take_pillow
 from opsin.images.link import Link
 
 MAX_SIDE = 8192
@@ -110,12 +110,13 @@ class Preprocess:
         picture = Image.fromarray(as_image(image, background=self.background))
         return self._fit(Picture(picture, (0, 0, *picture.size)))
 
-    def read(self, source: Source | Link | Image.Image | np.ndarray) -> np.ndarray:
+    def read(self, source: Source | Link | Image.Image | np.ndarray, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """Decode a picture and fit it: the one road from a picture to a network's input.
 
         Args:
             source: the file's path, or its content; its `Link` on the web; a Pillow image, which is put upright as
                 its file would be; or pixels, uint8 (H, W, 3), RGB, 0 to 255, or another array that `as_image` takes.
+            max_pixels: how many a file may have.
 
         Returns:
             uint8 (h, w, c), 0 to 255, in the recipe's colour space.
@@ -130,7 +131,8 @@ class Preprocess:
             return self._fit(take_pillow(source, background=self.background))
         if not isinstance(source, str | os.PathLike | bytes):
             return self(source)
-        return self._fit(open_picture(source, least_size=self.least_size, background=self.background))
+        options = {"least_size": self.least_size, "background": self.background, "max_pixels": max_pixels}
+        return self._fit(open_picture(source, **options))
 
     def cut_off(self, height: int, width: int) -> float:
         """Tell how much of a picture this recipe cuts off.

@@ -173,14 +173,17 @@ class ClassifierServable:
         Raises:
             PictureError: it is, or has none.
         """
+        self._require_size(content)
+        picture_size(content, max_pixels=self.pictures.pixels)
+
+    def _require_size(self, content: bytes) -> None:
         if len(content) > self.pictures.size:
             raise PictureError(f"it has {len(content)} bytes; at most {self.pictures.size} are read")
-        picture_size(content, max_pixels=self.pictures.pixels)
 
     def _read(self, content: bytes) -> np.ndarray:
         """Return uint8 (h, w, c); raise `PictureError` if it cannot be had."""
-        self.require_readable(content)
-        return self.classifier.preprocess.read(content)
+        self._require_size(content)
+        return self.classifier.preprocess.read(content, max_pixels=self.pictures.pixels)
 
     async def _run(self, image: Source) -> Answer:
         try:
