@@ -25,7 +25,7 @@ BY_CHANCE = "fast, flips by chance"
 VARIANTS: dict[str, dict[str, Any]] = {
     WHOLE: {},
     "first convolution not whitened": {"whiten": False},
-    "convolutions not begun as the identity": {"identity_init": False},
+    "convolutions begun as the identity": {"identity_init": True},
     "logits not scaled": {"logit_scale": 1.0},
     "biases at the rate of all": {"bias_rate": 1.0},
     "labels not smoothed": {"label_smoothing": 0.0},

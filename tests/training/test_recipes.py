@@ -27,12 +27,11 @@ def test_the_fast_recipe_decides_network_schedule_and_augmentation(colors):
     assert (config.architecture, config.weights, config.augment) == ("speed_cnn_narrow", "none", "fast")
     assert (config.optimizer, config.schedule, config.image_size) == ("muon", "one-cycle", 24)
     assert config.whiten
-    assert config.identity_init
     assert config.patience == 0
 
 
 def test_what_the_recipe_came_to_is_said_in_a_line(colors):
-    config = make_plan(TrainConfig(recipe="fast", start_size=16, identity_init=False), colors).config
+    config = make_plan(TrainConfig(recipe="fast", start_size=16), colors).config
 
     assert describe_fast(config) == (
         "15 epochs of batches of 16; muon up to 0.0234, one-cycle; labels smoothed by 0.2; pictures grow from 16 to 24 "

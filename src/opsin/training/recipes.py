@@ -4,15 +4,15 @@ A recipe is a function `(config, pictures)` that returns values for them, by nam
 `fast` puts together what short training from scratch has been found to live on; every part is a setting of its own,
 with its source:
 
-- a first convolution whose filters whiten patches and stay as they are, convolutions that begin as the identity, scaled
-  logits, fast biases, alternating flips, label smoothing of 0.2 and few, large steps: Jordan 2024, arXiv 2404.00498,
-  section 3;
+- a first convolution whose filters whiten patches and stay as they are, scaled logits, fast biases, alternating flips,
+  label smoothing of 0.2 and few, large steps: Jordan 2024, arXiv 2404.00498, section 3;
 - Muon for convolutions: Jordan and others 2024, kellerjordan.github.io/posts/muon; for all else
 - Nesterov's momentum with decoupled weight decay: Loshchilov and Hutter 2017, arXiv 1711.05101, algorithm 1;
 - one cycle of the learning rate: Smith 2018, arXiv 1803.09820, section 4.
 
-Pictures that grow (`start_size`: Howard, DAWNBench 2018; Tan and Le 2021, arXiv 2104.00298, section 4) are a setting
-and no part of it: on two cores they saved little time. `benchmarks.ablation` compares.
+Settings and no part of it, since they were worth nothing here or less than they cost (`benchmarks.ablation`):
+convolutions that begin as the identity (section 3.3 of the first), pictures that grow (`start_size`: Howard, DAWNBench
+2018; Tan and Le 2021, arXiv 2104.00298, section 4), a moving average of the weights, GELU and SiLU.
 """
 
 from typing import Any
@@ -102,7 +102,7 @@ def fast(config: TrainConfig, pictures: int) -> dict[str, Any]:
         "patience": 0,
         "start_size": 0,
         "whiten": True,
-        "identity_init": True,
+        "identity_init": False,
         "logit_scale": 1 / 9,
     }
 
