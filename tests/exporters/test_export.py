@@ -1,5 +1,6 @@
 """What is delivered, where, and what is not."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -18,7 +19,7 @@ from opsin.exporters.export import describe
 from opsin.exporters.write_model import write_model
 from opsin.exporters.written import Request, with_probabilities
 from opsin.images.preprocess import Preprocess
-from opsin.model_folder import ModelCard
+from opsin.model_folder import ModelCard, hash_files
 
 
 def export(run, **options):
@@ -213,6 +214,20 @@ def test_a_model_that_was_altered_is_not_exported(own_run, spoiled):
         export(own_run, format="litert")
 
     assert not (own_run / "exports").exists()
+
+
+def test_a_model_whose_golden_pictures_lie_elsewhere_writes_nothing_elsewhere(own_run, tmp_path):
+    (own_run / "payload").write_text("theirs")
+    golden = own_run / "model" / "golden" / "logits.json"
+    golden.write_text(golden.read_text().replace('"0.png"', '"../../payload"'))
+    theirs = hashlib.sha256(b"theirs").hexdigest()
+    files = hash_files(own_run / "model") | {"golden/../../payload": theirs}
+    replace(ModelCard.read(own_run / "model"), files=files).save(own_run / "model")
+
+    with pytest.raises(ModelError, match="leads out of the folder"):
+        export(own_run, format="litert", out=tmp_path / "home" / "litert")
+
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_missing_converter_is_an_error_with_the_install_line(own_run, monkeypatch):

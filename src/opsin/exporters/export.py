@@ -23,7 +23,7 @@ from opsin.exporters.parity import FLOAT, INT8, Limits, Parity, compare
 from opsin.exporters.proof_pictures import Pictures
 from opsin.exporters.written import FEATURES, Request, Written, with_probabilities
 from opsin.images.preprocess import Preprocess
-from opsin.model_folder import Artefact, ModelCard, exported_folder, hash_files, read_proved
+from opsin.model_folder import Artefact, ModelCard, exported_folder, golden_names, hash_files, read_proved
 from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES, KNOWN, MODEL
 from opsin.runtimes import INT8 as INT8_SUFFIX
 from opsin.runtimes.base import Outputs
@@ -295,7 +295,7 @@ def versions() -> dict[str, str]:
 def _add_golden(classifier: Classifier, card: ModelCard, folder: Path) -> ModelCard:
     """Put the model's golden pictures beside its export, with what that gives for them; return the card."""
     source = classifier.card
-    names = json.loads(read_proved(classifier.folder, GOLDEN_LOGITS, source))["pictures"]
+    names = golden_names(json.loads(read_proved(classifier.folder, GOLDEN_LOGITS, source)), source)
     (folder / GOLDEN).mkdir()
     for name in names:
         (folder / GOLDEN / name).write_bytes(read_proved(classifier.folder, f"{GOLDEN}/{name}", source))
