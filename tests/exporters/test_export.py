@@ -139,12 +139,27 @@ def test_the_export_of_a_model_by_itself_lies_beside_it(own_run, tmp_path):
 
 def test_an_export_of_before_is_replaced_as_a_whole(own_run, tmp_path):
     folder = export(own_run, format="litert", out=tmp_path / "out").folder
-    (folder / "leftover").touch()
+    (folder / "golden" / "0.png").unlink()
+    card = ModelCard.read(folder)
+    replace(card, provenance={**card.provenance, "seed": 12345}).save(folder)
 
     export(own_run, format="litert", out=folder)
 
-    assert "leftover" not in entries(folder)
+    assert ModelCard.read(folder).provenance == card.provenance
     assert opsin.verify(folder).passed
+
+
+def test_an_export_with_files_of_its_users_is_not_replaced(own_run):
+    folder = export(own_run, format="litert").folder
+    (folder / "deploy").mkdir()
+    (folder / "deploy" / "Dockerfile").write_text("FROM scratch")
+    (folder / "golden" / "0.png").write_bytes(b"mine")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    with pytest.raises(UsageError, match=r"holds other files: 'deploy/Dockerfile', 'golden/0.png'\. Move them"):
+        export(own_run, format="litert")
+
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("format", ["onnx", "saved_model"])
