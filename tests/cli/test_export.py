@@ -84,6 +84,26 @@ def test_wrong_usage_is_exit_code_2(opsin, run, monkeypatch, arguments, message)
     assert message in answer.err
 
 
+OF_A_KERAS_FILE = (
+    ("--classes", "names.txt"),
+    ("--preprocess", "zero_one"),
+    ("--fit", "stretch"),
+    ("--image-size", "24"),
+    ("--trust",),
+)
+
+
+@pytest.mark.parametrize("option", OF_A_KERAS_FILE)
+@pytest.mark.parametrize("command", ["export", "explain"])
+def test_what_is_said_of_a_keras_file_is_refused_of_a_run(opsin, run, command, option):
+    more = ("--format", "litert") if command == "export" else (run / "model" / "golden" / "0.png",)
+
+    answer = opsin(command, run, *more, *option)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert f"Expected {option[0]} only with a .keras file: a model folder knows its own" in answer.err
+
+
 def test_a_missing_package_is_exit_code_4_with_the_install_line(opsin, run, monkeypatch):
     load = importlib.import_module
 

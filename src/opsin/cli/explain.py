@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from opsin.cli.export import RANGES
+from opsin.cli.export import RANGES, KerasFile
 from opsin.cli.keras_alone import import_keras
 from opsin.errors import ExitCode, UsageError
 from opsin.explanation import COLORS, EXPLAINERS
@@ -71,7 +71,9 @@ def explain(
     preprocess: str | None = typer.Option(
         None, help=f"Of a .keras file: the range that it takes: {', '.join(RANGES)}."
     ),
-    fit: str = typer.Option("stretch", help="Of a .keras file: how pictures become its size: stretch, crop, pad."),
+    fit: str | None = typer.Option(
+        None, help="Of a .keras file: how pictures become its size: stretch, crop, pad (default: stretch)."
+    ),
     image_size: int | None = typer.Option(None, min=1, help="Of a .keras file that takes any size: which, in pixels."),
     trust: bool = typer.Option(False, "--trust", help="Run code that comes with a .keras file: it may do anything."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document, a list."),
@@ -83,7 +85,7 @@ def explain(
     inside = _inside(pictures, maps=maps, filters=filters, channel=channel, data=data)
     methods = _methods(method)
     import_keras("explaining a network")
-    from opsin.cli.explaining import KerasFile, Wanted, explain_each, open_model
+    from opsin.cli.explaining import Wanted, explain_each, open_model
 
     asked = {"faithful": faithful, "sanity": sanity, "boxes": boxes}
     wanted = Wanted(methods, tuple(class_name or ()), layer, colors, **asked)
