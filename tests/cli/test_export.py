@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from opsin.exporters import onnx
+from opsin.exporters import litert_file, onnx
 
 
 @pytest.fixture
@@ -102,6 +102,23 @@ def test_what_is_said_of_a_keras_file_is_refused_of_a_run(opsin, run, command, o
 
     assert (answer.code, answer.out) == (2, "")
     assert f"Expected {option[0]} only with a .keras file: a model folder knows its own" in answer.err
+
+
+def test_an_export_of_a_keras_file_called_model_is_called_so(opsin, run, tmp_path, monkeypatch):
+    shutil.copy(run / "model" / "model.keras", tmp_path / "model.keras")
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    write, called = litert_file.write, []
+
+    def noting(folder, network, request):
+        called.append(request.name)
+        return write(folder, network, request)
+
+    monkeypatch.setattr(litert_file, "write", noting)
+
+    answer = opsin("export", tmp_path / "model.keras", "--classes", tmp_path / "names.txt", "--format", "litert")
+
+    assert (answer.code, answer.out) == (0, f"{tmp_path}/model-litert\n")
+    assert called == ["model"]
 
 
 def test_a_missing_package_is_exit_code_4_with_the_install_line(opsin, run, monkeypatch):

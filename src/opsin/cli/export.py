@@ -11,6 +11,7 @@ import typer
 
 from opsin.errors import UsageError
 from opsin.exporters import FORMATS, IN_INT8, PAGES
+from opsin.names import MODEL
 
 if TYPE_CHECKING:
     from opsin.exporters.foreign import Description
@@ -111,7 +112,9 @@ def export(
     said = KerasFile(classes, preprocess, fit, image_size, trust)
     with tempfile.TemporaryDirectory() as temporary:
         if model.is_file():
-            classifier = adopt(model, said.describe(model), Path(temporary) / model.stem, trust=trust)
+            # As the model of a run that is called like the file: an export takes its name from there.
+            folder = Path(temporary) / model.stem / MODEL
+            classifier = adopt(model, said.describe(model), folder, trust=trust)
             out = out or model.with_name(f"{model.stem}-{format}{'-int8' * int8}")
         else:
             said.refuse()
