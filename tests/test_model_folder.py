@@ -8,7 +8,7 @@ import pytest
 
 from opsin.errors import ModelError, UsageError
 from opsin.images.preprocess import Preprocess
-from opsin.model_folder import ModelCard, find_model_folder, hash_files, read_proved, sign
+from opsin.model_folder import ModelCard, find_model_folder, golden_names, hash_files, read_proved, sign
 from opsin.names import CARD, KERAS, TWIN
 
 
@@ -114,6 +114,40 @@ def test_a_card_without_a_key_says_which(model):
     edit_card(model, lambda document: document.pop("calibration"))
     with pytest.raises(ModelError, match="the key 'calibration' is missing"):
         ModelCard.read(model)
+
+
+OUTSIDE = ["/etc/passwd", "golden/../../x", "..", "golden\\..\\x", "C:x", "C:/x"]
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_card_that_names_a_file_outside_its_folder_is_refused(model, path):
+    edit_card(model, lambda document: document["files"].update({path: "0"}))
+
+    with pytest.raises(ModelError, match="leads out of the folder"):
+        ModelCard.read(model)
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_card_whose_network_lies_outside_its_folder_is_refused(model, path):
+    end = {"name": "x", "dtype": "float32", "shape": [None, 3, 5, 1], "low": 0.0, "high": 255.0}
+    artefact = {"format": "onnx", "file": path, "int8": False, "input": end, "output": end, "temperature": 1.0}
+    artefact |= {"tolerance": 0.1, "source": "0", "notes": []}
+    edit_card(model, lambda document: document.update(artefact={**artefact, "file": "."}))
+    assert ModelCard.read(model).artefact.file == "."
+
+    edit_card(model, lambda document: document.update(artefact=artefact))
+
+    with pytest.raises(ModelError, match="leads out of the folder"):
+        ModelCard.read(model)
+
+
+@pytest.mark.parametrize("name", ["/x.png", "../x.png", "..", "more/0.png", "not_there.png", "", 5])
+def test_a_golden_picture_that_is_no_plain_file_of_the_model_is_refused(name):
+    files = {"golden/0.png": "0", "golden/more/0.png": "0"}
+
+    assert golden_names({"pictures": ["0.png"]}, card(files=files)) == ["0.png"]
+    with pytest.raises(ModelError, match="Expected golden pictures of the model"):
+        golden_names({"pictures": ["0.png", name]}, card(files=files))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])

@@ -4,14 +4,15 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from opsin.atomic import write_text
 from opsin.errors import ModelError, UsageError
 from opsin.images.preprocess import Preprocess
-from opsin.names import CARD, CHECKPOINT, EXPORTS, KERAS, MODEL
+from opsin.names import CARD, CHECKPOINT, EXPORTS, GOLDEN, KERAS, MODEL
 
 FORMAT = 1
 
@@ -181,7 +182,7 @@ class ModelCard:
                 )
             if document.pop("sha256") != sign(document):
                 raise ValueError("it does not have the sha256 it was written with, so it was altered")
-            return cls(
+            card = cls(
                 class_names=tuple(document["class_names"]),
                 preprocess=Preprocess.from_dict(document["preprocess"]),
                 temperature=float(document["calibration"]["temperature"]),
@@ -191,11 +192,20 @@ class ModelCard:
                 artefact=Artefact.from_dict(document["artefact"]) if document.get("artefact") else None,
                 segmentation=document.get("segmentation"),
             )
+            _require_inside([*card.files, *([card.artefact.file] if card.artefact else [])])
+            return card
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
             raise ModelError(
                 f"Expected {CARD} to describe the model; {str(path)!r} cannot be read: {_reason(error)}. "
                 "Copy the model folder again from where it was trained."
             ) from error
+
+
+def _require_inside(paths: Iterable[str]) -> None:
+    for path in paths:
+        posix = PurePosixPath(path)
+        if posix.is_absolute() or ".." in posix.parts or "\\" in path or PureWindowsPath(path).drive:
+            raise ValueError(f"it names {path!r}, which leads out of the folder")
 
 
 def _wrote(document: dict[str, Any]) -> str:
@@ -285,6 +295,25 @@ def read_proved(folder: Path, name: str, card: ModelCard) -> bytes:
             "altered or damaged. Copy the model folder again from where it was trained."
         )
     return content
+
+
+def golden_names(document: dict[str, Any], card: ModelCard) -> list[str]:
+    """Return the file names of the golden pictures that a model's own list names.
+
+    Args:
+        document: the list, of `golden/logits.json` or `golden/probabilities.json`: anyone may have written it.
+        card: the model's card.
+
+    Raises:
+        ModelError: a name is not that of a file which the card has in `golden/`.
+    """
+    for name in document["pictures"]:
+        if not (isinstance(name, str) and name == PurePosixPath(name).name and f"{GOLDEN}/{name}" in card.files):
+            raise ModelError(
+                f"Expected golden pictures of the model, files in {GOLDEN}/ that {CARD} has; its list names {name!r}. "
+                "Copy the model folder again from where it was trained."
+            )
+    return list(document["pictures"])
 
 
 def sign(document: dict[str, Any]) -> str:

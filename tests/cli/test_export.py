@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from opsin.exporters import onnx
+from opsin.exporters import litert_file, onnx
 
 
 @pytest.fixture
@@ -82,6 +82,43 @@ def test_wrong_usage_is_exit_code_2(opsin, run, monkeypatch, arguments, message)
 
     assert (answer.code, answer.out) == (2, "")
     assert message in answer.err
+
+
+OF_A_KERAS_FILE = (
+    ("--classes", "names.txt"),
+    ("--preprocess", "zero_one"),
+    ("--fit", "stretch"),
+    ("--image-size", "24"),
+    ("--trust",),
+)
+
+
+@pytest.mark.parametrize("option", OF_A_KERAS_FILE)
+@pytest.mark.parametrize("command", ["export", "explain"])
+def test_what_is_said_of_a_keras_file_is_refused_of_a_run(opsin, run, command, option):
+    more = ("--format", "litert") if command == "export" else (run / "model" / "golden" / "0.png",)
+
+    answer = opsin(command, run, *more, *option)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert f"Expected {option[0]} only with a .keras file: a model folder knows its own" in answer.err
+
+
+def test_an_export_of_a_keras_file_called_model_is_called_so(opsin, run, tmp_path, monkeypatch):
+    shutil.copy(run / "model" / "model.keras", tmp_path / "model.keras")
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    write, called = litert_file.write, []
+
+    def noting(folder, network, request):
+        called.append(request.name)
+        return write(folder, network, request)
+
+    monkeypatch.setattr(litert_file, "write", noting)
+
+    answer = opsin("export", tmp_path / "model.keras", "--classes", tmp_path / "names.txt", "--format", "litert")
+
+    assert (answer.code, answer.out) == (0, f"{tmp_path}/model-litert\n")
+    assert called == ["model"]
 
 
 def test_a_missing_package_is_exit_code_4_with_the_install_line(opsin, run, monkeypatch):

@@ -169,6 +169,18 @@ def test_an_error_of_the_network_leaves_what_was_answered_in_a_parquet_file(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt, ExitCode.INTERRUPTED), (ModelError("broken"), ExitCode.UNUSABLE)]
+)
+def test_a_json_document_has_what_was_answered_before_the_run_ended(opsin, tiny_run, photos, end_after, error, code):
+    end_after(2, error)
+
+    answer = opsin("predict", tiny_run, photos, "--json")
+
+    assert answer.code == code
+    assert [Path(row["path"]).name for row in json.loads(answer.out)] == ["a.png", "b.png"]
+
+
 @pytest.mark.parametrize("format", ["jsonl", "csv"])
 def test_wherever_a_killed_run_ended_its_whole_rows_stay_and_the_rest_is_done_again(
     opsin, tiny_run, photos, tmp_path, format

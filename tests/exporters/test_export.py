@@ -1,5 +1,6 @@
 """What is delivered, where, and what is not."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -18,7 +19,7 @@ from opsin.exporters.export import describe
 from opsin.exporters.write_model import write_model
 from opsin.exporters.written import Request, with_probabilities
 from opsin.images.preprocess import Preprocess
-from opsin.model_folder import ModelCard
+from opsin.model_folder import ModelCard, hash_files
 
 
 def export(run, **options):
@@ -138,12 +139,27 @@ def test_the_export_of_a_model_by_itself_lies_beside_it(own_run, tmp_path):
 
 def test_an_export_of_before_is_replaced_as_a_whole(own_run, tmp_path):
     folder = export(own_run, format="litert", out=tmp_path / "out").folder
-    (folder / "leftover").touch()
+    (folder / "golden" / "0.png").unlink()
+    card = ModelCard.read(folder)
+    replace(card, provenance={**card.provenance, "seed": 12345}).save(folder)
 
     export(own_run, format="litert", out=folder)
 
-    assert "leftover" not in entries(folder)
+    assert ModelCard.read(folder).provenance == card.provenance
     assert opsin.verify(folder).passed
+
+
+def test_an_export_with_files_of_its_users_is_not_replaced(own_run):
+    folder = export(own_run, format="litert").folder
+    (folder / "deploy").mkdir()
+    (folder / "deploy" / "Dockerfile").write_text("FROM scratch")
+    (folder / "golden" / "0.png").write_bytes(b"mine")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    with pytest.raises(UsageError, match=r"holds other files: 'deploy/Dockerfile', 'golden/0.png'\. Move them"):
+        export(own_run, format="litert")
+
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("format", ["onnx", "saved_model"])
@@ -213,6 +229,20 @@ def test_a_model_that_was_altered_is_not_exported(own_run, spoiled):
         export(own_run, format="litert")
 
     assert not (own_run / "exports").exists()
+
+
+def test_a_model_whose_golden_pictures_lie_elsewhere_writes_nothing_elsewhere(own_run, tmp_path):
+    (own_run / "payload").write_text("theirs")
+    golden = own_run / "model" / "golden" / "logits.json"
+    golden.write_text(golden.read_text().replace('"0.png"', '"../../payload"'))
+    theirs = hashlib.sha256(b"theirs").hexdigest()
+    files = hash_files(own_run / "model") | {"golden/../../payload": theirs}
+    replace(ModelCard.read(own_run / "model"), files=files).save(own_run / "model")
+
+    with pytest.raises(ModelError, match="leads out of the folder"):
+        export(own_run, format="litert", out=tmp_path / "home" / "litert")
+
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_missing_converter_is_an_error_with_the_install_line(own_run, monkeypatch):

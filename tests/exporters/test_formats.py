@@ -23,6 +23,7 @@ from opsin.exporters.onnx import convert_to_onnx
 from opsin.exporters.written import Request
 from opsin.images.drawing import draw_picture
 from opsin.images.preprocess import Preprocess
+from opsin.runtimes.views import run_in_views
 
 FLOAT = tuple(FORMATS)
 INT8 = tuple(f"{format}-int8" for format in IN_INT8)
@@ -62,6 +63,29 @@ def test_any_number_of_pictures_gets_nearly_the_same_from_8_bit_integers(exporte
     for count in (1, 7, 3):
         received = exported.probabilities(exported.run(images[:count]).logits)
         assert np.abs(received - expected[:count]).mean() < SHIFT
+
+
+def test_a_zero_in_8_bit_integers_is_a_small_probability_that_another_view_may_outweigh(
+    exported_run, images, monkeypatch
+):
+    runtime = Classifier.open(exported_run, "litert-int8").runtime
+    views = iter(np.float32([[[0.5, 0.5, 0]], [[0.5, 0, 0.5]]]))
+    monkeypatch.setattr(runtime._network, "run", lambda images: [next(views)])
+
+    received = softmax(run_in_views(runtime.run, images[:1], flips=True, shifts=False).logits, 1.0)
+
+    # All zeros together are taken for half a step, which is 1/512.
+    small = np.sqrt(0.5 / 512 / 3)
+    np.testing.assert_allclose(received, np.array([[0.5, small, small]]) / (0.5 + 2 * small), rtol=1e-4)
+
+
+def test_zeros_of_a_thousand_classes_in_8_bit_integers_leave_the_others_their_probability(
+    exported_run, images, monkeypatch
+):
+    runtime = Classifier.open(exported_run, "litert-int8").runtime
+    monkeypatch.setattr(runtime._network, "run", lambda images: [np.eye(1, 1000, dtype=np.float32)])
+
+    assert softmax(runtime.run(images[:1]).logits, 1.0)[0, 0] == pytest.approx(1, abs=1 / 500)
 
 
 @pytest.mark.parametrize("engine", [*FLOAT, *INT8])

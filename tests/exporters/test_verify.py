@@ -119,6 +119,18 @@ def test_golden_answers_that_make_no_sense_are_a_fault(folder, document):
     assert [what for what, _ in failures(opsin.verify(folder))] == ["golden pictures in OnnxRuntime"]
 
 
+def test_golden_pictures_that_lie_elsewhere_are_not_read(folder, tmp_path):
+    path = folder / "golden" / "probabilities.json"
+    shutil.copy(folder / "golden" / "0.png", tmp_path / "elsewhere.png")
+    path.write_text(path.read_text().replace('"0.png"', json.dumps(str(tmp_path / "elsewhere.png"))))
+    sign_again(folder)
+
+    ((what, detail),) = failures(opsin.verify(folder))
+
+    assert what == "golden pictures in OnnxRuntime"
+    assert "Expected golden pictures of the model" in detail
+
+
 def test_an_altered_manifest_is_refused(folder):
     path = folder / "opsin.json"
     path.write_text(path.read_text().replace('"discs"', '"disks"'))

@@ -1,5 +1,9 @@
 """A segmenter in other formats: the same answers, or none."""
 
+import json
+import shutil
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +11,7 @@ import pytest
 from opsin.classifier import Classifier
 from opsin.errors import ModelError, ParityError, UsageError
 from opsin.images.drawing import draw_picture
-from opsin.model_folder import ModelCard
+from opsin.model_folder import ModelCard, hash_files
 from opsin.segmentation import exporting
 from opsin.segmentation.classes import ClassTable
 from opsin.segmentation.exporting import export_segmenter
@@ -54,6 +58,22 @@ def test_an_export_that_says_something_else_is_not_delivered(model, tmp_path, mo
     with pytest.raises(ParityError, match="It was removed"):
         export_segmenter(model, tmp_path / "out", format="litert")
     assert not (tmp_path / "out").exists()
+
+
+def test_golden_pictures_that_lie_elsewhere_are_not_read(model, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(model.folder, folder)
+    golden = folder / "golden" / "logits.json"
+    document = json.loads(golden.read_text())
+    shutil.copy(folder / "golden" / document["pictures"][0], tmp_path / "elsewhere.png")
+    document["pictures"][0] = str(tmp_path / "elsewhere.png")
+    golden.write_text(json.dumps(document))
+    replace(model.card, files=hash_files(folder)).save(folder)
+
+    found = verify_segmenter(folder)
+
+    assert not found.passed
+    assert "Expected golden pictures of the model" in found.checks[-1].detail
 
 
 def test_an_export_of_an_export_is_refused(model, tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from opsin.catalog import choose, resolve
 from opsin.cli.account import one_line
-from opsin.errors import PictureError, UsageError
+from opsin.errors import OpsinError, PictureError, UsageError
 
 if TYPE_CHECKING:
     from opsin.classifier import Prediction
@@ -163,9 +163,14 @@ def table_rows(stream: TextIO, output: Output) -> Write:
 
 @contextlib.contextmanager
 def _json_document(output: Output) -> Iterator[Write]:
-    documents = []
-    yield lambda answer: documents.append(document(answer, output))
+    documents, stopped = [], None
+    try:
+        yield lambda answer: documents.append(document(answer, output))
+    except (KeyboardInterrupt, OpsinError) as error:
+        stopped = error
     print(json.dumps(documents, indent=2))
+    if stopped is not None:
+        raise stopped
 
 
 def seen_elsewhere(output: Output) -> bool:

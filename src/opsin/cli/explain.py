@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from opsin.cli.export import RANGES
+from opsin.cli.export import RANGES, KerasFile
 from opsin.cli.keras_alone import import_keras
 from opsin.errors import ExitCode, UsageError
 from opsin.explanation import COLORS, EXPLAINERS
@@ -23,6 +23,7 @@ EXAMPLES = (
     "opsin explain my.keras cat.jpg --classes labels.txt --preprocess zero_one --layer conv5",
 )
 ALL, TOP = "all", "top3"
+METHOD = "grad_cam"
 INSIDE = ("maps", "filters", "channel")
 
 
@@ -33,8 +34,9 @@ def explain(
     pictures: list[str] = typer.Argument(
         None, metavar="PICTURE...", help="The pictures to explain.", show_default=False
     ),
-    method: list[str] = typer.Option(
-        ["grad_cam"], help=f"How, again for several beside each other: {', '.join(EXPLAINERS)}, or {ALL}."
+    method: list[str] | None = typer.Option(
+        None,
+        help=f"How, again for several beside each other: {', '.join(EXPLAINERS)}, or {ALL} (default: {METHOD}).",
     ),
     class_name: list[str] | None = typer.Option(
         None, "--class", help=f"For which class, again for several; or {TOP}, or {ALL} (default: the most probable)."
@@ -71,7 +73,9 @@ def explain(
     preprocess: str | None = typer.Option(
         None, help=f"Of a .keras file: the range that it takes: {', '.join(RANGES)}."
     ),
-    fit: str = typer.Option("stretch", help="Of a .keras file: how pictures become its size: stretch, crop, pad."),
+    fit: str | None = typer.Option(
+        None, help="Of a .keras file: how pictures become its size: stretch, crop, pad (default: stretch)."
+    ),
     image_size: int | None = typer.Option(None, min=1, help="Of a .keras file that takes any size: which, in pixels."),
     trust: bool = typer.Option(False, "--trust", help="Run code that comes with a .keras file: it may do anything."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document, a list."),
@@ -81,11 +85,13 @@ def explain(
     A picture that cannot be read is an error of its own: the rest go on, and the exit code is 3.
     """
     inside = _inside(pictures, maps=maps, filters=filters, channel=channel, data=data)
-    methods = _methods(method)
-    import_keras("explaining a network")
-    from opsin.cli.explaining import KerasFile, Wanted, explain_each, open_model
-
     asked = {"faithful": faithful, "sanity": sanity, "boxes": boxes}
+    if inside:
+        _refuse(inside, layer, {"method": method, "class": class_name, **asked})
+    methods = _methods(method or [METHOD])
+    import_keras("explaining a network")
+    from opsin.cli.explaining import Wanted, explain_each, open_model
+
     wanted = Wanted(methods, tuple(class_name or ()), layer, colors, **asked)
     keras_file = KerasFile(classes, preprocess, fit, image_size, trust)
     if inside:
@@ -123,6 +129,19 @@ def _inside(
     if data is not None and wanted not in (["filters"], ["channel"]):
         raise UsageError(f"Expected --data only with --filters or --channel; received {str(data)!r}. Leave it out.")
     return wanted[0] if wanted else None
+
+
+def _refuse(inside: str, layer: str | None, heat_maps: dict[str, object]) -> None:
+    """Refuse what says nothing to a look inside the network: what is for heat maps, and a layer where it is known."""
+    given = [f"--{name}" for name, value in heat_maps.items() if value]
+    if given:
+        raise UsageError(
+            f"Expected {', '.join(given)} only for heat maps, not with --{inside}; received both. Leave one out."
+        )
+    if inside == "filters" and layer is not None:
+        raise UsageError(
+            f"Expected no --layer with --filters, which are the first layer's; received {layer!r}. Leave it out."
+        )
 
 
 def _methods(given: list[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from opsin.catalog import choose
 from opsin.cli.account import one_line
+from opsin.cli.export import KerasFile
 from opsin.errors import PictureError, UsageError
 from opsin.explanation import COLORS, ON_A_LAYER
 from opsin.explanation.charts import faithfulness_chart, sanity_chart
@@ -20,23 +21,11 @@ from opsin.explanation.network import ImageNetwork
 from opsin.explanation.opening import open_network
 from opsin.explanation.overlay import TITLES, draw_sheet
 from opsin.explanation.sanity import check_sanity, verdict
-from opsin.exporters.foreign import Description, read_class_names
 from opsin.images.drawing import SAVED_AS, save_image
 
 ALL, TOP = "all", "top3"
 MOST = 40
 """Heat maps on one sheet."""
-
-
-@dataclass(frozen=True)
-class KerasFile:
-    """What the command line says of a `.keras` file."""
-
-    classes: Path | None
-    pixels: str | None
-    fit: str
-    image_size: int | None
-    trust: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,17 +178,9 @@ def open_model(model: Path, keras_file: KerasFile) -> ImageNetwork:
         UsageError: a folder, which knows its classes and recipe, and options that say them.
     """
     if not model.is_file():
-        if keras_file.classes is not None or keras_file.pixels is not None:
-            raise UsageError(
-                "Expected --classes and --preprocess only with a .keras file: a model folder knows its own. Leave "
-                "them out."
-            )
+        keras_file.refuse()
         return open_network(model)
-    if keras_file.classes is None:
-        raise UsageError(f"Expected the names of the classes of {str(model)!r}. Give --classes FILE, a name a line.")
-    names = read_class_names(keras_file.classes)
-    description = Description(names, keras_file.pixels, keras_file.fit, keras_file.image_size)
-    return open_network(model, description, trust=keras_file.trust)
+    return open_network(model, keras_file.describe(model), trust=keras_file.trust)
 
 
 def places_for(pictures: Sequence[str], out: Path | None, kind: str = "why", *, exist: bool = True) -> list[Path]:

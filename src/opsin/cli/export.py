@@ -3,6 +3,7 @@
 import json
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ import typer
 
 from opsin.errors import UsageError
 from opsin.exporters import FORMATS, IN_INT8, PAGES
+from opsin.names import MODEL
 
 if TYPE_CHECKING:
-    from opsin.classifier import Classifier
+    from opsin.exporters.foreign import Description
 
 # What `opsin.exporters.foreign` takes; a test holds them equal, since help must not wait for Keras.
 RANGES = ("none", "zero_one", "minus_one_one", "standardized", "centered_bgr")
@@ -25,6 +27,43 @@ EXAMPLES = (
     "opsin export RUN --format browser --ort-web package/",
     "opsin export my.keras --classes labels.txt --preprocess zero_one --format onnx",
 )
+
+
+@dataclass(frozen=True)
+class KerasFile:
+    """What the command line says of a `.keras` file; None of what it does not say."""
+
+    classes: Path | None
+    preprocess: str | None
+    fit: str | None
+    image_size: int | None
+    trust: bool
+
+    def describe(self, path: Path) -> "Description":
+        """Return it as the file's description.
+
+        Raises:
+            UsageError: the names of its classes are not said.
+        """
+        from opsin.exporters.foreign import Description, read_class_names
+
+        if self.classes is None:
+            raise UsageError(f"Expected the names of the classes of {str(path)!r}. Give --classes FILE, a name a line.")
+        fit = {} if self.fit is None else {"fit": self.fit}
+        return Description(read_class_names(self.classes), self.preprocess, image_size=self.image_size, **fit)
+
+    def refuse(self) -> None:
+        """Refuse it of a run or a model folder.
+
+        Raises:
+            UsageError: something is said.
+        """
+        given = [f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value not in (None, False)]
+        if given:
+            raise UsageError(
+                f"Expected {', '.join(given)} only with a .keras file: a model folder knows its own. Leave "
+                f"{'them' if len(given) > 1 else 'it'} out."
+            )
 
 
 def export(
@@ -50,7 +89,9 @@ def export(
     preprocess: str | None = typer.Option(
         None, help=f"Of a .keras file: the range that it takes: {', '.join(RANGES)}."
     ),
-    fit: str = typer.Option("stretch", help="Of a .keras file: how pictures become its size: stretch, crop, pad."),
+    fit: str | None = typer.Option(
+        None, help="Of a .keras file: how pictures become its size: stretch, crop, pad (default: stretch)."
+    ),
     image_size: int | None = typer.Option(None, min=1, help="Of a .keras file that takes any size: which, in pixels."),
     ort_web: Path | None = typer.Option(
         None, help="For browser: the unpacked npm package onnxruntime-web, whose files are copied beside the page."
@@ -62,16 +103,22 @@ def export(
 
     One that does not is removed, and the exit code is 1.
     """
+    from opsin.classifier import Classifier
     from opsin.data.dataset import ImageDataset
     from opsin.exporters.export import describe
     from opsin.exporters.export import export as export_classifier
+    from opsin.exporters.foreign import adopt
 
+    said = KerasFile(classes, preprocess, fit, image_size, trust)
     with tempfile.TemporaryDirectory() as temporary:
         if model.is_file():
-            classifier = _adopt(model, Path(temporary) / model.stem, classes, preprocess, fit, image_size, trust)
+            # As the model of a run that is called like the file: an export takes its name from there.
+            folder = Path(temporary) / model.stem / MODEL
+            classifier = adopt(model, said.describe(model), folder, trust=trust)
             out = out or model.with_name(f"{model.stem}-{format}{'-int8' * int8}")
         else:
-            classifier = _open(model, classes, preprocess)
+            said.refuse()
+            classifier = Classifier.open_own(model)
         found = export_classifier(
             classifier,
             out,
@@ -88,29 +135,3 @@ def export(
     for note in found.card.artefact.notes:
         print(note, file=sys.stderr)
     print(found.folder)
-
-
-def _open(model: Path, classes: Path | None, preprocess: str | None) -> "Classifier":
-    from opsin.classifier import Classifier
-
-    if classes is not None or preprocess is not None:
-        raise UsageError(
-            "Expected --classes and --preprocess only with a .keras file: a model folder knows its own. Leave them out."
-        )
-    return Classifier.open_own(model)
-
-
-def _adopt(
-    model: Path,
-    folder: Path,
-    classes: Path | None,
-    preprocess: str | None,
-    fit: str,
-    image_size: int | None,
-    trust: bool,
-) -> "Classifier":
-    from opsin.exporters.foreign import Description, adopt, read_class_names
-
-    if classes is None:
-        raise UsageError(f"Expected the names of the classes of {str(model)!r}. Give --classes FILE, a name a line.")
-    return adopt(model, Description(read_class_names(classes), preprocess, fit, image_size), folder, trust=trust)

@@ -13,6 +13,7 @@ from opsin.errors import ModelError, UsageError
 from opsin.explanation.calls import Wrapper, wrapped_calls
 from opsin.explanation.places import Place, choose_place, find_place, list_places
 from opsin.images.preprocess import Preprocess
+from opsin.runtimes.keras import activation_of, passes_on
 
 if TYPE_CHECKING:
     import keras
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 MOST_AT_ONCE = 32
 HELD_BYTES = 2**29
 """What all layers' outputs together may take; until a network is done with its pictures, Keras holds them all."""
-
-# They pass on what they get: what ends a network may stand before them.
-_PASSING = frozenset({"Reshape", "Flatten", "Identity", "Dropout", "Cast", "Squeeze"})
 
 
 @dataclass(frozen=True)
@@ -156,13 +154,14 @@ class ImageNetwork:
         import keras
 
         leaves = [place.operation for place in self.places if not isinstance(place.operation, keras.Model)]
-        while leaves and (type(leaves[-1]).__name__ in _PASSING or _activation(leaves[-1]) == "linear"):
+        while leaves and passes_on(leaves[-1]):
             leaves.pop()
-        if leaves and type(leaves[-1]).__name__ in ("Softmax", "Sigmoid"):
-            return type(leaves[-1]).__name__.lower(), {leaves[-1]: lambda call, x, *args, **kwargs: x}
-        if leaves and _activation(leaves[-1]) in ("softmax", "sigmoid"):
-            return _activation(leaves[-1]), {leaves[-1]: _without_activation(leaves[-1])}
-        return None, {}
+        activation = activation_of(leaves[-1]) if leaves else None
+        if activation is None:
+            return None, {}
+        if hasattr(leaves[-1], "activation"):
+            return activation, {leaves[-1]: _without_activation(leaves[-1])}
+        return activation, {leaves[-1]: lambda call, x, *args, **kwargs: x}
 
     def _require_classes(self) -> None:
         # A network that ends in logits has given them already.
@@ -181,16 +180,6 @@ def _as_logits(output: "tf.Tensor") -> "tf.Tensor":
     """Return a network's output as float32 (N, k), or (N, 1)."""
     tf = require("tensorflow", "explaining a network")
     return tf.cast(tf.reshape(output, (tf.shape(output)[0], -1)), tf.float32)
-
-
-def _activation(operation: "keras.Operation") -> str | None:
-    import keras
-
-    activation = getattr(operation, "activation", None)
-    names = {keras.activations.softmax: "softmax", keras.activations.sigmoid: "sigmoid"}
-    if isinstance(operation, keras.layers.Activation):
-        names[keras.activations.linear] = "linear"
-    return names.get(activation)
 
 
 def _without_activation(operation: "keras.Operation") -> Wrapper:

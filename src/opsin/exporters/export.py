@@ -23,7 +23,7 @@ from opsin.exporters.parity import FLOAT, INT8, Limits, Parity, compare
 from opsin.exporters.proof_pictures import Pictures
 from opsin.exporters.written import FEATURES, Request, Written, with_probabilities
 from opsin.images.preprocess import Preprocess
-from opsin.model_folder import Artefact, ModelCard, exported_folder, hash_files, read_proved
+from opsin.model_folder import Artefact, ModelCard, exported_folder, golden_names, hash_files, read_proved
 from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES, KNOWN, MODEL
 from opsin.runtimes import INT8 as INT8_SUFFIX
 from opsin.runtimes.base import Outputs
@@ -33,6 +33,7 @@ from opsin.runtimes.saved_model import SavedModelRuntime
 
 PACKAGES = ("opsin", "keras", "tensorflow", "ai-edge-litert", "tf2onnx", "onnx", "onnxruntime", "openvino", "nncf")
 SHOWN_FLIPS = 10
+SHOWN_FILES = 5
 FILES_TOLERANCE = 0.05
 """How far probabilities may differ where TensorFlow decodes and resizes a picture, and not Opsin."""
 
@@ -177,7 +178,7 @@ def _limits(int8: bool) -> Limits:
 
 
 def place_for(folder: Path, out: str | Path | None, format: str, *, int8: bool = False) -> Path:
-    """Return the folder to write a model's export to; nothing that is not an export of ours is ever replaced.
+    """Return the folder to write a model's export to; only an export of ours, left as it was, is ever replaced.
 
     Args:
         folder: the model folder.
@@ -186,18 +187,32 @@ def place_for(folder: Path, out: str | Path | None, format: str, *, int8: bool =
         int8: whether it computes in 8-bit integers.
 
     Raises:
-        UsageError: something else is there.
+        UsageError: something else is there, or an export with files that were added or altered.
     """
     engine = format + INT8_SUFFIX * int8
     place = exported_folder(folder, engine) if out is None else Path(out)
     if format == "saved_model":
         return place / _next_version(place)
-    if place.exists() and not (place.is_dir() and (not any(place.iterdir()) or _is_export(place, engine))):
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        _require_export(place, engine)
+    return place
+
+
+def _require_export(place: Path, engine: str) -> None:
+    card = _card_of_export(place, engine)
+    if card is None:
         raise UsageError(
             f"Expected an empty place for the export, or an earlier one in the same format; {str(place)!r} is "
             "something else. Choose another with --out."
         )
-    return place
+    others = [repr(name) for name, sha256 in hash_files(place).items() if card.files.get(name) != sha256]
+    if others:
+        more = f" and {len(others) - SHOWN_FILES} more" if len(others) > SHOWN_FILES else ""
+        raise UsageError(
+            f"Expected the earlier export in {str(place)!r} as it was written, since it is replaced as a whole; it "
+            f"holds other files: {', '.join(others[:SHOWN_FILES])}{more}. Move them away, or choose another place with "
+            "--out."
+        )
 
 
 def _next_version(place: Path) -> str:
@@ -210,12 +225,15 @@ def _next_version(place: Path) -> str:
     return str(max(numbers, default=0) + 1)
 
 
-def _is_export(place: Path, engine: str) -> bool:
+def _card_of_export(place: Path, engine: str) -> ModelCard | None:
     try:
-        artefact = ModelCard.read(place, task=None).artefact
+        card = ModelCard.read(place, task=None)
     except ModelError:
-        return False
-    return artefact is not None and (artefact.page or artefact.format) + INT8_SUFFIX * artefact.int8 == engine
+        return None
+    artefact = card.artefact
+    if artefact is None or (artefact.page or artefact.format) + INT8_SUFFIX * artefact.int8 != engine:
+        return None
+    return card
 
 
 def name_of(folder: Path, target: Path, format: str) -> str:
@@ -295,7 +313,7 @@ def versions() -> dict[str, str]:
 def _add_golden(classifier: Classifier, card: ModelCard, folder: Path) -> ModelCard:
     """Put the model's golden pictures beside its export, with what that gives for them; return the card."""
     source = classifier.card
-    names = json.loads(read_proved(classifier.folder, GOLDEN_LOGITS, source))["pictures"]
+    names = golden_names(json.loads(read_proved(classifier.folder, GOLDEN_LOGITS, source)), source)
     (folder / GOLDEN).mkdir()
     for name in names:
         (folder / GOLDEN / name).write_bytes(read_proved(classifier.folder, f"{GOLDEN}/{name}", source))

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from opsin import __version__
 from opsin.architectures.scaling import SCALINGS
 from opsin.catalog import choose, require
-from opsin.classifier import Classifier
-from opsin.errors import ModelError, UsageError
+from opsin.classifier import Classifier, softmax
+from opsin.errors import ModelError, ParityError, UsageError
+from opsin.exporters.proof_pictures import drawn
 from opsin.exporters.write_model import write_model
 from opsin.images.preprocess import Preprocess
 from opsin.model_folder import ModelCard
-from opsin.runtimes.keras import load_keras, node_of
+from opsin.runtimes.keras import KerasRuntime, activation_of, load_network, node_of, passes_on
 
 if TYPE_CHECKING:
     import keras
@@ -23,6 +26,10 @@ AS_THEY_ARE = "none"
 
 RANGES = (AS_THEY_ARE, *(name for name in SCALINGS if name != "in_graph"))
 CHANNELS = {1: "gray", 3: "rgb"}
+
+PROOF_PICTURES = 16
+TOLERANCE = 5e-3
+"""How far a probability may be from that of the user's own network, whose softmax may be computed in bfloat16."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +60,21 @@ def adopt(path: str | Path, description: Description, folder: Path, *, trust: bo
 
     Raises:
         UsageError: the description does not fit the network.
-        ModelError: the file cannot be opened, or holds what only its maker's code can open.
+        ModelError: the file cannot be opened, holds what only its maker's code can open, or its network does not end
+            in logits, a softmax or one sigmoid.
+        ParityError: what was made of the network gives other probabilities than it does.
     """
-    opened = load_keras(path, trust=trust).network
+    opened = load_network(path, trust=trust)
+    _require_one_input_and_output(opened)
     network = require("keras", "opening a .keras file").Model(opened.inputs[0], opened.outputs[0], name=opened.name)
     if len(network.inputs[0].shape) != 4:
         raise UsageError(f"Expected a network that takes pictures, (N, h, w, c); it takes {network.inputs[0].shape}.")
     recipe = recipe_of(network, description)
     logits = _with_logits(network)
     _require_names(logits, description.class_names)
-    whole = _from_pixels(logits, recipe, range_of(network.operations, description.pixels))
+    pixels = range_of(network.operations, description.pixels)
+    whole = _from_pixels(logits, recipe, pixels)
+    _require_same_answers(_from_pixels(network, recipe, pixels), whole, recipe, ends_in_logits=logits is network)
     provenance = {"opsin": __version__, "architecture": network.name, "source": Path(path).name}
     card = ModelCard(description.class_names, recipe, provenance=provenance)
     write_model(folder, whole, card)
@@ -122,27 +134,79 @@ def range_of(steps: "Sequence[keras.Operation]", pixels: str | None) -> str:
     )
 
 
+def _require_one_input_and_output(network: "keras.Model") -> None:
+    for kind in ("input", "output"):
+        ends = getattr(network, f"{kind}s", None) or ()
+        if len(ends) != 1:
+            names = ", ".join(repr(end.name) for end in ends) or "none that is known"
+            raise UsageError(
+                f"Expected a network with one {kind}; {network.name!r} has {len(ends)}: {names}. Save a keras.Model of "
+                "the part that is to be exported."
+            )
+
+
 def _with_logits(network: "keras.Model") -> "keras.Model":
     """Return the network without the activation at its end: what it gives before the softmax or the sigmoid."""
     keras = require("keras", "opening a .keras file")
     node = node_of(network.outputs[0])
-    layer = node.operation
-    if isinstance(layer, keras.layers.Softmax):
-        return keras.Model(network.inputs[0], node.input_tensors[0])
-    activation = getattr(layer, "activation", None)
-    if activation in (None, keras.activations.linear) and not isinstance(layer, keras.Model):
-        return network
-    if activation not in (keras.activations.softmax, keras.activations.sigmoid):
+    after = []
+    while passes_on(node.operation):
+        after.append(node.operation)
+        node = node_of(node.input_tensors[0])
+    layer, activation = node.operation, activation_of(node.operation)
+    if activation is None:
+        linear = getattr(layer, "activation", None) in (None, keras.activations.linear)
+        if linear and not isinstance(layer, keras.Model):
+            return network
         raise ModelError(
             f"Expected a network that ends in a softmax, a sigmoid or plain logits; this one ends in {layer.name!r}, a "
             f"{type(layer).__name__}. Save it without what comes after its logits."
         )
-    if isinstance(layer, keras.layers.Activation):
-        return keras.Model(network.inputs[0], node.input_tensors[0])
+    units = network.outputs[0].shape[-1]
+    if activation == "sigmoid" and units != 1:
+        raise ModelError(
+            "Expected a network that gives each picture one class; this one ends in a sigmoid of "
+            f"{units} units, by which a picture may be of several. Run it in Keras itself, or train one that ends in a "
+            "softmax."
+        )
+    logits = _without_activation(node)
+    for operation in reversed(after):
+        logits = operation(logits)
+    return keras.Model(network.inputs[0], logits)
+
+
+def _without_activation(node: Any) -> "keras.KerasTensor":
+    keras = require("keras", "opening a .keras file")
+    layer = node.operation
+    if isinstance(layer, keras.layers.Activation) or not hasattr(layer, "activation"):
+        return node.input_tensors[0]
     plain = type(layer).from_config({**layer.get_config(), "activation": "linear"})
     logits = plain(*node.input_tensors)
     plain.set_weights(layer.get_weights())
-    return keras.Model(network.inputs[0], logits)
+    return logits
+
+
+def _require_same_answers(
+    network: "keras.Model", adopted: "keras.Model", recipe: Preprocess, *, ends_in_logits: bool
+) -> None:
+    """Compare the user's own network with what was made of it, on drawn pictures."""
+    images = drawn(recipe, PROOF_PICTURES).images
+    given, logits = (KerasRuntime(one).run(images).logits for one in (network, adopted))
+    if ends_in_logits:
+        if given.shape[1] > 1 and (given >= 0).all() and np.allclose(given.sum(axis=1), 1, atol=TOLERANCE):
+            raise ModelError(
+                "Expected a network whose logits can be reached: it ends in a softmax that is no layer or operation of "
+                "Keras. Save it with keras.layers.Softmax, or without what comes after its logits."
+            )
+        return
+    expected = np.concatenate([1 - given, given], axis=1) if given.shape[1] == 1 else given
+    difference = float(np.abs(softmax(logits, 1.0) - expected).max())
+    if not difference <= TOLERANCE:
+        raise ParityError(
+            "Expected the network's last activation to make its probabilities of its logits, a softmax over all "
+            f"classes or one sigmoid; a probability differs by {difference:.2g} from what the network gives, at most "
+            f"{TOLERANCE} is allowed. Save it without what comes after its logits."
+        )
 
 
 def _require_names(network: "keras.Model", class_names: tuple[str, ...]) -> None:

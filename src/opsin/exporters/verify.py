@@ -11,7 +11,7 @@ from opsin.catalog import choose
 from opsin.classifier import Classifier, softmax
 from opsin.errors import ModelError, OpsinError
 from opsin.exporters.parity import FLOAT
-from opsin.model_folder import ModelCard, find_model_folder, hash_files, read_proved
+from opsin.model_folder import ModelCard, find_model_folder, golden_names, hash_files, read_proved
 from opsin.names import CARD, GOLDEN, GOLDEN_LOGITS, GOLDEN_PROBABILITIES
 from opsin.runtimes import ENGINES, IN_THE_MODEL
 from opsin.runtimes.engines import find_export
@@ -138,6 +138,6 @@ def _golden(classifier: Classifier) -> tuple[list[str], np.ndarray]:
     folder = classifier.folder
     if classifier.card.artefact is not None:
         document = json.loads((folder / GOLDEN_PROBABILITIES).read_text(encoding="utf-8"))
-        return document["pictures"], np.array(document["probabilities"])
+        return golden_names(document, classifier.card), np.array(document["probabilities"])
     document = json.loads((folder / GOLDEN_LOGITS).read_text(encoding="utf-8"))
-    return document["pictures"], softmax(np.array(document["logits"]), classifier.card.temperature)
+    return golden_names(document, classifier.card), softmax(np.array(document["logits"]), classifier.card.temperature)

@@ -46,14 +46,15 @@ class SideBySide(Runtime, Protocol):
         ...
 
 
-def outputs_of(probabilities: np.ndarray, features: np.ndarray | None = None) -> Outputs:
+def outputs_of(probabilities: np.ndarray, features: np.ndarray | None = None, *, least: float = SMALLEST) -> Outputs:
     """Return what an export says, in the terms of all runtimes: logits whose softmax the probabilities are.
 
     Args:
         probabilities: float (N, k), from 0 to 1.
         features: float32 (N, d); None where it gives none.
+        least: what a smaller probability is taken for.
     """
-    logits = np.log(np.maximum(np.asarray(probabilities, dtype=np.float32), SMALLEST))
+    logits = np.log(np.maximum(np.asarray(probabilities, dtype=np.float32), max(least, SMALLEST)))
     return Outputs(logits, np.empty((len(logits), 0), dtype=np.float32) if features is None else features)
 
 

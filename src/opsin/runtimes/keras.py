@@ -18,9 +18,10 @@ from opsin.runtimes.base import Outputs, as_input
 if TYPE_CHECKING:
     import keras
 
-
 H5_SUFFIXES = (".h5", ".hdf5")
 PICKLE_SUFFIXES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin")
+
+_PASSING = frozenset({"Reshape", "Flatten", "Identity", "Dropout", "Cast", "Squeeze"})
 
 
 class KerasRuntime:
@@ -173,3 +174,19 @@ def node_of(tensor: "keras.KerasTensor") -> Any:
     # A layer's own `input` is none where parts of the network were made into networks of their own.
     operation, number, _ = tensor._keras_history
     return operation._inbound_nodes[number]
+
+
+def passes_on(operation: "keras.Operation") -> bool:
+    """Return whether a layer, or an operation, only passes on what it gets: what ends a network may stand before it."""
+    keras = require("keras", "opening a network")
+    linear = isinstance(operation, keras.layers.Activation) and operation.activation is keras.activations.linear
+    return linear or type(operation).__name__ in _PASSING
+
+
+def activation_of(operation: "keras.Operation") -> str | None:
+    """Return which activation a layer, or an operation, is or ends in: `softmax` or `sigmoid`; None for any other."""
+    keras = require("keras", "opening a network")
+    if type(operation).__name__ in ("Softmax", "Sigmoid"):
+        return type(operation).__name__.lower()
+    names = {keras.activations.softmax: "softmax", keras.activations.sigmoid: "sigmoid"}
+    return names.get(getattr(operation, "activation", None))

@@ -44,6 +44,8 @@ class LiteRTNetwork:
         self._dtype = inputs["image"]["dtype"]
         self.input_shape = tuple(int(size) for size in inputs["image"]["shape_signature"][1:])
         self.output_count = len(self._outputs)
+        # How far apart two values of an output are; 0 of one in float32.
+        self.steps = tuple(float(scale) for _, (scale, _) in self._outputs)
         self._shape: tuple[int, ...] | None = None
         # An interpreter has one set of buffers: two calls at a time would mix their pictures.
         self._lock = threading.Lock()
@@ -160,7 +162,10 @@ class LiteRTExport:
     def _outputs(self, given: list[np.ndarray]) -> Outputs:
         # In the order of their names.
         *features, probabilities = given
-        return outputs_of(probabilities, *features)
+        # A zero of 8-bit integers is anything below half a step. A step is much where classes are many, so all of them
+        # together get no more than that.
+        least = self._network.steps[-1] / 2 / probabilities.shape[1]
+        return outputs_of(probabilities, *features, least=least)
 
 
 def open_litert(folder: Path, card: ModelCard, threads: int | None = None) -> LiteRTRuntime | LiteRTExport:

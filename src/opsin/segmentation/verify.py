@@ -8,7 +8,7 @@ import numpy as np
 
 from opsin.errors import OpsinError
 from opsin.exporters.verify import Check, Verification, check_files
-from opsin.model_folder import SEGMENTATION, ModelCard, find_model_folder
+from opsin.model_folder import SEGMENTATION, ModelCard, find_model_folder, golden_names
 from opsin.names import GOLDEN, GOLDEN_LOGITS
 from opsin.segmentation.segmenter import Segmenter, on_grid, pixel_softmax
 
@@ -41,7 +41,8 @@ def replay(segmenter: Segmenter) -> Check:
         document = json.loads((segmenter.folder / GOLDEN_LOGITS).read_text(encoding="utf-8"))
         expected = pixel_softmax(np.array(document["logits"], dtype=np.float32))
         recipe = segmenter.recipe.preprocess
-        images = np.stack([recipe.read(segmenter.folder / GOLDEN / name) for name in document["pictures"]])
+        names = golden_names(document, segmenter.card)
+        images = np.stack([recipe.read(segmenter.folder / GOLDEN / name) for name in names])
         differences = np.abs(on_grid(segmenter.run(images)) - expected).max(axis=(1, 2, 3))
     except (OpsinError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         return Check(what, False, str(error))
@@ -50,7 +51,7 @@ def replay(segmenter: Segmenter) -> Check:
         return Check(
             what,
             False,
-            f"a probability in {document['pictures'][worst]} differs by {differences[worst]:.3g} from when it was "
+            f"a probability in {names[worst]} differs by {differences[worst]:.3g} from when it was "
             f"written, at most {TOLERANCE:g} is allowed. Versions here differ, or this processor computes otherwise.",
         )
     return Check(what, True, f"{len(differences)} give the same probabilities, to {differences.max():.2g}")
