@@ -183,3 +183,10 @@ def test_verify_of_an_altered_manifest_is_exit_code_3(opsin, exported, tmp_path)
 
     assert (answer.code, answer.out) == (3, "")
     assert "so it was altered" in answer.err
+
+
+def test_a_file_that_is_not_there_is_missing_whatever_is_said_of_it(opsin, tmp_path):
+    answer = opsin("export", tmp_path / "gone.keras", "--format", "onnx", "--classes", tmp_path / "names.txt")
+
+    assert answer.code == 2
+    assert "there is nothing at" in answer.err

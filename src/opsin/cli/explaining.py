@@ -178,7 +178,8 @@ def open_model(model: Path, keras_file: KerasFile) -> ImageNetwork:
         UsageError: a folder, which knows its classes and recipe, and options that say them.
     """
     if not model.is_file():
-        keras_file.refuse()
+        if model.exists():
+            keras_file.refuse()
         return open_network(model)
     return open_network(model, keras_file.describe(model), trust=keras_file.trust)
 

@@ -117,7 +117,8 @@ def export(
             classifier = adopt(model, said.describe(model), folder, trust=trust)
             out = out or model.with_name(f"{model.stem}-{format}{'-int8' * int8}")
         else:
-            said.refuse()
+            if model.exists():
+                said.refuse()
             classifier = Classifier.open_own(model)
         found = export_classifier(
             classifier,
