@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opsin.data.parts import Candidates, assign_parts
+from opsin.data.readers import NO_GROUP
 from opsin.data.splits import grouped_split, require_fractions, stratified_split
 from opsin.errors import DataError, UsageError
 
@@ -126,3 +128,37 @@ def test_parts_that_are_not_wanted_stay_empty():
 def test_too_few_groups_are_counted():
     with pytest.raises(DataError, match="Expected at least 3 groups to split by; received 2"):
         grouped_split(np.array([0, 1, 0]), ["a", "b", "a"], val=0.15, test=0.15, seed=0)
+
+
+# With copies
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_class_of_copies_is_learned_before_it_is_judged(seed):
+    labels, together = np.repeat([0, 1, 2], [20, 3, 5]), np.array([*range(20), *[20] * 3, 23, 23, 25, 25, 25])
+    candidates = Candidates(names(28), labels, [NO_GROUP] * 28, [None] * 28, together)
+
+    parts, _ = assign_parts(candidates, val=0.3, test=0.3, seed=seed)
+
+    assert all((parts[labels == label] == "train").any() for label in range(3))
+    assert set(parts[labels == 1]) == {"train"}
+    assert len(set(parts[23:25])) == len(set(parts[25:])) == 1
+
+
+def test_of_a_class_of_copies_the_largest_group_is_learned():
+    labels, together = np.repeat([0, 1], [20, 5]), np.array([*range(20), 20, 20, 22, 22, 22])
+    candidates = Candidates(names(25), labels, [NO_GROUP] * 25, [None] * 25, together)
+    found = [assign_parts(candidates, val=0.4, test=0.4, seed=seed)[0] for seed in range(20)]
+
+    # Drawn without any in training, the three are learned and the two stay where they were.
+    assert {tuple(parts[[20, 22]]) for parts in found} >= {("val", "train"), ("test", "train")}
+    assert all("train" in parts[20:] for parts in found)
+
+
+def test_a_part_that_the_data_gives_is_no_place_to_fetch_a_class_from():
+    labels, given = np.array([0, 0, 0, 1, 1]), ["train", "train", "val", "val", "val"]
+    candidates = Candidates(names(5), labels, [NO_GROUP] * 5, given, np.array([0, 1, 2, 3, 3]))
+
+    parts, _ = assign_parts(candidates, val=0.5, test=0.1, seed=0)
+
+    assert parts[2:].tolist() == ["test", "test", "test"]
