@@ -120,6 +120,15 @@ def test_a_list_that_is_written_anew_keeps_what_was_listed(opsin, photos, tmp_pa
     ]
 
 
+def test_names_of_a_list_that_the_data_has_not_are_said(opsin, photos, tmp_path):
+    names = ["cat/1.png", *(f"cats/{number}.png" for number in range(4))]
+    (tmp_path / "skip.csv").write_text("\n".join(["path", *names]) + "\n")
+
+    answer = opsin("check", photos, "--skip", tmp_path / "skip.csv")
+
+    assert answer.err == ("4 of 5 names in the list are not in the data: 'cats/0.png', 'cats/1.png', 'cats/2.png', …\n")
+
+
 @pytest.mark.parametrize("option", ["--write-list", "--html"])
 @pytest.mark.parametrize("given", ["data.csv", "skip.csv"])
 def test_what_was_given_is_not_written_over(opsin, photos, tmp_path, option, given):

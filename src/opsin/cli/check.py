@@ -60,13 +60,13 @@ def check(
     """
     from opsin.checks.run import check_dataset
     from opsin.cli.bars import progress_bar
-    from opsin.data.dataset import ImageDataset
+    from opsin.cli.leaving_out import open_without
     from opsin.data.skip_list import read_skip_list
     from opsin.images.reading import usable_cores
 
     _keep_what_is_given({"--html": html, "--write-list": write_list}, data, skip)
     listed = read_skip_list(skip) if skip else {}
-    dataset = ImageDataset.open(data, patient=True, skip=listed)
+    dataset = open_without(data, listed, patient=True)
     dataset = dataset if group_by is None else dataset.grouped_by(group_by)
     recipe = _recipe(image_size, fit)
     recipe, features = _by_model(model, dataset) if model is not None else (recipe, None)
