@@ -1,5 +1,7 @@
 """Who learns, who chooses, who judges."""
 
+import hashlib
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -118,6 +120,28 @@ def test_every_class_of_several_groups_has_one_to_learn_from():
     for seed in range(20):
         parts = grouped_split(labels, groups, val=0.15, test=0.15, seed=seed)
         assert set(labels[parts == "train"]) == {0, 1, 2}
+
+
+def test_groups_are_split_alike_in_every_version():
+    random = np.random.default_rng(0)
+    labels, groups = random.integers(0, 30, 3000), [f"g{number}" for number in random.integers(0, 700, 3000)]
+
+    parts = np.concatenate([grouped_split(labels, groups, val=0.15, test=0.2, seed=seed) for seed in range(5)])
+
+    assert Counter(parts) == {"train": 9754, "test": 3000, "val": 2246}
+    assert hashlib.sha256(",".join(parts).encode()).hexdigest()[:16] == "943a7ae03bc61a7f"
+
+
+def test_many_groups_of_many_classes_take_no_table_of_both():
+    labels, groups = np.arange(4000) % 1000, [f"g{number}" for number in range(4000)]
+    tracemalloc.start()
+    try:
+        grouped_split(labels, groups, val=0.15, test=0.15, seed=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 4000 * 1000 * 8 / 4
 
 
 def test_parts_that_are_not_wanted_stay_empty():
