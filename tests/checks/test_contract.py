@@ -6,13 +6,15 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
 from opsin.checks import CHECKS, QUICK
-from opsin.checks.finding import ERROR, FOUND, NOTE, PASSED, SEVERITIES, WARNING
+from opsin.checks.classes import rare_class
+from opsin.checks.finding import ERROR, FOUND, NOTE, PASSED, SEVERITIES, WARNING, Group
 from opsin.data.dataset import ImageDataset
 from opsin.errors import UsageError
 from opsin.images.preprocess import Preprocess
@@ -432,3 +434,25 @@ def test_a_suspect_is_shown_beside_its_neighbours_which_are_not_suspected(clean_
     assert [path.split("/")[1] for path in group.beside] == ["dog"] * 3 + ["cat"] * 3
     assert not set(group.beside) & set(finding.paths)
     assert group.note.startswith("labelled dog (")
+
+
+class Counted(list):
+    """Labels that count how often one is read."""
+
+    reads = 0
+
+    def __getitem__(self, row):
+        self.reads += 1
+        return super().__getitem__(row)
+
+
+def test_pictures_are_not_gone_through_anew_for_each_rare_class():
+    labels = Counted(list(range(100)) * 3)
+    names, classes = tuple(f"{row}.png" for row in range(300)), tuple(f"class {index}" for index in range(100))
+    dataset = SimpleNamespace(names=names, labels=labels, class_names=classes)
+
+    finding = rare_class(SimpleNamespace(dataset=dataset, readable=np.arange(300)))
+
+    assert len(finding.groups) == 100
+    assert finding.groups[7] == Group(("7.png", "107.png", "207.png"), "class 7: 3 pictures")
+    assert labels.reads <= 2 * len(names)

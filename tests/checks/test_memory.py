@@ -106,6 +106,25 @@ def test_a_file_of_the_same_size_but_another_time_is_looked_at_again(data, tmp_p
     assert facts[-1].mean == 255
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a file keeps its time of change there")
+@pytest.mark.parametrize("replaced", ["in place", "by another file"])
+def test_a_file_of_the_same_size_and_time_is_looked_at_again(data, tmp_path, reads, replaced):
+    file = data / "cat/a.ppm"
+    file.write_bytes(b"P5 2 2 255 \0\0\0\0")
+    facts_of(data, tmp_path / "cache")
+    reads[0].clear()
+    status = file.stat()
+    written = file if replaced == "in place" else tmp_path / "new.ppm"
+    written.write_bytes(b"P5 2 2 255 \xff\xff\xff\xff")
+    os.utime(written, ns=(status.st_atime_ns, status.st_mtime_ns))
+    written.replace(file)
+
+    facts = facts_of(data, tmp_path / "cache")
+
+    assert reads[0] == ["a.ppm"]
+    assert facts[-1].mean == 255
+
+
 def test_a_file_that_was_moved_or_touched_is_known_by_its_content(data, tmp_path, reads):
     first = facts_of(data, tmp_path / "cache")
     reads[1].clear()

@@ -106,6 +106,45 @@ def test_with_a_list_of_what_to_leave_out_a_gate_can_hold(opsin, photos, tmp_pat
     assert after.out.startswith("24 pictures")
 
 
+def test_a_list_that_is_written_anew_keeps_what_was_listed(opsin, photos, tmp_path):
+    (tmp_path / "skip.csv").write_text("path,reason\ncat/1.png,blurred\n")
+    shutil.copy(photos / "cat/0.png", photos / "cat/copy.png")
+
+    answer = opsin("check", photos, "--skip", tmp_path / "skip.csv", "--write-list", tmp_path / "skip.csv")
+
+    assert answer.err.startswith("2 pictures to leave out")
+    assert (tmp_path / "skip.csv").read_text().splitlines() == [
+        "path,reason",
+        "cat/1.png,blurred",
+        "cat/copy.png,duplicate",
+    ]
+
+
+def test_names_of_a_list_that_the_data_has_not_are_said(opsin, photos, tmp_path):
+    names = ["cat/1.png", *(f"cats/{number}.png" for number in range(4))]
+    (tmp_path / "skip.csv").write_text("\n".join(["path", *names]) + "\n")
+
+    answer = opsin("check", photos, "--skip", tmp_path / "skip.csv")
+
+    assert answer.err == ("4 of 5 names in the list are not in the data: 'cats/0.png', 'cats/1.png', 'cats/2.png', …\n")
+
+
+@pytest.mark.parametrize("option", ["--write-list", "--html"])
+@pytest.mark.parametrize("given", ["data.csv", "skip.csv"])
+def test_what_was_given_is_not_written_over(opsin, photos, tmp_path, option, given):
+    (tmp_path / "data.csv").write_text("path,label\nphotos/cat/0.png,cat\nphotos/dog/0.png,dog\n")
+    (tmp_path / "skip.csv").write_text("path,reason\nphotos/cat/0.png,blurred\n")
+    before = (tmp_path / given).read_bytes()
+
+    answer = opsin("check", tmp_path / "data.csv", "--skip", tmp_path / "skip.csv", option, tmp_path / given)
+
+    kept = (option, given) != ("--write-list", "skip.csv")
+    assert (answer.code == ExitCode.USAGE) == kept
+    if kept:
+        assert f"Expected {option} to name another file" in answer.err
+        assert (tmp_path / given).read_bytes() == before
+
+
 def test_a_group_that_names_tell_is_in_two_parts(opsin, photos):
     for name in ("cat", "dog"):
         for part, numbers in (("train", range(6)), ("test", range(6, 12))):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from opsin.data.account import COLUMNS, read_parts, write_account
+from opsin.data.account import COLUMNS, known_parts, read_parts, write_account
 from opsin.data.dataset import ImageDataset
 from opsin.data.walk import Skipped
 from opsin.errors import DataError, UsageError
@@ -122,3 +122,16 @@ def test_a_picture_that_was_replaced_by_another_is_not_taken_for_the_one_of_befo
     (animals.root / animals.names[0]).write_bytes(b"another picture")
 
     assert len(read_parts(tmp_path / "files.csv", animals)["train"]) == len(animals) - 1
+
+
+@pytest.mark.parametrize(("names", "known"), [(range(4), True), (range(3, 9), False), (range(2, 12), False)])
+def test_an_account_is_about_the_data_that_shares_half_with_it(pictures, tmp_path, names, known):
+    animals = ImageDataset.from_folder(pictures({"cat": 4, "dog": 1}))
+    write_account(tmp_path / "files.csv", {"train": animals})
+    other = pictures({"cat": [f"{number}.png" for number in names]}, "other")
+    for number in set(names) & set(range(4)):
+        (other / f"cat/{number}.png").write_bytes((animals.root / f"cat/{number}.png").read_bytes())
+
+    parts = known_parts(tmp_path / "files.csv", ImageDataset.from_folder(other))
+
+    assert [len(part) for part in parts.values()] == ([4, 0, 0] if known else [])

@@ -199,6 +199,15 @@ def test_that_a_picture_has_two_labels_is_no_error_where_a_list_leaves_it_out(pi
         ImageDataset.open(root / "data.csv", skip={"x/0.png": "conflicting-label"})
 
 
+def test_a_list_that_names_no_picture_of_the_data_is_an_error(pictures):
+    root = pictures({"cat": 1, "dog": 1})
+    with pytest.raises(UsageError, match=r"'cat/0.png' say; none of the 2 .* is in it, 'photos/cat/0.png' say"):
+        ImageDataset.open(root, skip={"photos/cat/0.png": "dark", "cat\\0.png": "dark"})
+    assert len(ImageDataset.open(root, skip={"photos/cat/0.png": "dark", "cat/0.png": "dark"})) == 1
+    (root / "cat/notes.txt").touch()
+    assert len(ImageDataset.open(root, skip={"cat/notes.txt": "not a picture"})) == 2
+
+
 def test_a_list_that_leaves_no_picture_is_an_error(pictures):
     with pytest.raises(DataError, match="all 2 are listed"):
         ImageDataset.open(pictures({"cat": 1, "dog": 1}), skip={"cat/0.png": "dark", "dog/0.png": "dark"})

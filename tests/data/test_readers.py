@@ -28,6 +28,14 @@ def test_a_folder_is_a_class_and_classes_come_in_natural_order(pictures):
     assert listing.skipped == ()
 
 
+def test_a_label_of_very_many_digits_is_an_ordinary_name(pictures):
+    root, long = pictures({"x": 3}), "9" * 5000
+
+    listing = read_csv(write_csv(root, f"path,label\nx/0.png,{long}\nx/1.png,10\nx/2.png,a\n"))
+
+    assert listing.class_names == (long, "10", "a")
+
+
 def test_natural_order_is_total_and_takes_any_name():
     names = ["2", "10", "1", "01", "", "a", "A", "a1b", "a01b", "٣", "²", "-1", "x" * 300, "9" * 300]
     backwards = names[::-1]

@@ -1,5 +1,7 @@
 """Who learns, who chooses, who judges."""
 
+import hashlib
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -7,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opsin.data.parts import Candidates, assign_parts
+from opsin.data.readers import NO_GROUP
 from opsin.data.splits import grouped_split, require_fractions, stratified_split
 from opsin.errors import DataError, UsageError
 
@@ -118,6 +122,28 @@ def test_every_class_of_several_groups_has_one_to_learn_from():
         assert set(labels[parts == "train"]) == {0, 1, 2}
 
 
+def test_groups_are_split_alike_in_every_version():
+    random = np.random.default_rng(0)
+    labels, groups = random.integers(0, 30, 3000), [f"g{number}" for number in random.integers(0, 700, 3000)]
+
+    parts = np.concatenate([grouped_split(labels, groups, val=0.15, test=0.2, seed=seed) for seed in range(5)])
+
+    assert Counter(parts) == {"train": 9754, "test": 3000, "val": 2246}
+    assert hashlib.sha256(",".join(parts).encode()).hexdigest()[:16] == "943a7ae03bc61a7f"
+
+
+def test_many_groups_of_many_classes_take_no_table_of_both():
+    labels, groups = np.arange(4000) % 1000, [f"g{number}" for number in range(4000)]
+    tracemalloc.start()
+    try:
+        grouped_split(labels, groups, val=0.15, test=0.15, seed=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 4000 * 1000 * 8 / 4
+
+
 def test_parts_that_are_not_wanted_stay_empty():
     labels, groups = many_groups()
     assert set(grouped_split(labels, groups, val=0.2, test=0.0, seed=0)) == {"train", "val"}
@@ -126,3 +152,37 @@ def test_parts_that_are_not_wanted_stay_empty():
 def test_too_few_groups_are_counted():
     with pytest.raises(DataError, match="Expected at least 3 groups to split by; received 2"):
         grouped_split(np.array([0, 1, 0]), ["a", "b", "a"], val=0.15, test=0.15, seed=0)
+
+
+# With copies
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_class_of_copies_is_learned_before_it_is_judged(seed):
+    labels, together = np.repeat([0, 1, 2], [20, 3, 5]), np.array([*range(20), *[20] * 3, 23, 23, 25, 25, 25])
+    candidates = Candidates(names(28), labels, [NO_GROUP] * 28, [None] * 28, together)
+
+    parts, _ = assign_parts(candidates, val=0.3, test=0.3, seed=seed)
+
+    assert all((parts[labels == label] == "train").any() for label in range(3))
+    assert set(parts[labels == 1]) == {"train"}
+    assert len(set(parts[23:25])) == len(set(parts[25:])) == 1
+
+
+def test_of_a_class_of_copies_the_largest_group_is_learned():
+    labels, together = np.repeat([0, 1], [20, 5]), np.array([*range(20), 20, 20, 22, 22, 22])
+    candidates = Candidates(names(25), labels, [NO_GROUP] * 25, [None] * 25, together)
+    found = [assign_parts(candidates, val=0.4, test=0.4, seed=seed)[0] for seed in range(20)]
+
+    # Drawn without any in training, the three are learned and the two stay where they were.
+    assert {tuple(parts[[20, 22]]) for parts in found} >= {("val", "train"), ("test", "train")}
+    assert all("train" in parts[20:] for parts in found)
+
+
+def test_a_part_that_the_data_gives_is_no_place_to_fetch_a_class_from():
+    labels, given = np.array([0, 0, 0, 1, 1]), ["train", "train", "val", "val", "val"]
+    candidates = Candidates(names(5), labels, [NO_GROUP] * 5, given, np.array([0, 1, 2, 3, 3]))
+
+    parts, _ = assign_parts(candidates, val=0.5, test=0.1, seed=0)
+
+    assert parts[2:].tolist() == ["test", "test", "test"]

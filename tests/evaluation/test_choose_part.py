@@ -87,6 +87,29 @@ def test_other_data_is_judged_as_a_whole(trained, pictures):
     assert (part.name, len(part.dataset), part.notes) == ("all", 3, ())
 
 
+def test_a_few_files_that_are_called_alike_do_not_make_other_data_the_runs(trained, tiny_data, tiny_run, pictures):
+    root = pictures({"discs": [f"new {number}.png" for number in range(100)]})
+    for name in sorted(account(tiny_run, "train"))[:2] + sorted(account(tiny_run, "test"))[:3]:
+        (root / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(tiny_data / name, root / name)
+
+    part = choose_part(trained, ImageDataset.from_folder(root))
+
+    assert (part.name, len(part.dataset)) == ("all", 105)
+    assert part.notes == (
+        "Warning: 2 of these pictures have the path and the size of ones that the model learned from: if they are "
+        "those, the figures are too good.",
+    )
+
+
+def test_a_small_piece_of_the_runs_data_is_known(trained, tiny_data, tiny_run, tmp_path):
+    for name in sorted(account(tiny_run, "train"))[:2] + sorted(account(tiny_run, "test"))[:3]:
+        (tmp_path / "piece" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(tiny_data / name, tmp_path / "piece" / name)
+
+    assert len(choose_part(trained, ImageDataset.from_folder(tmp_path / "piece")).dataset) == 3
+
+
 @pytest.mark.parametrize(("parts", "chosen"), [(("train", "val", "test"), "test"), (("train", "val"), "val")])
 def test_other_data_is_judged_by_its_own_held_out_part(trained, pictures, parts, chosen):
     data = ImageDataset.from_folder(pictures({f"{part}/discs": 2 for part in parts}))

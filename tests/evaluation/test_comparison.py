@@ -37,12 +37,30 @@ def test_two_that_are_right_on_other_pictures_may_be_equal():
     assert "may be chance" in found.verdict
 
 
-def test_the_same_answers_differ_in_nothing():
+def test_the_same_answers_may_differ_on_other_pictures():
     same = answers(np.arange(40) < 30)
 
     found = compare_answers(LABELS, [same, same], ["a", "b"])
 
-    assert (found.low, found.high, found.p_value) == (0.0, 0.0, 1.0)
+    assert (found.difference, found.p_value) == (0.0, 1.0)
+    # A picture more on either side of 42: 1.96 √(2/42 / 42).
+    assert (found.low, found.high) == pytest.approx((-0.06600, 0.06600), abs=1e-5)
+
+
+def test_an_interval_without_zero_is_not_said_of_what_may_be_chance():
+    found = compare_answers(LABELS[:20], [answers(LABELS >= 0)[:20], answers(np.arange(40) >= 4)[:20]], ["a", "b"])
+
+    # 5/22 - 1/22 ± 1.96 √((6/22 - (4/22)²) / 22)
+    assert (found.low, found.high) == pytest.approx((-0.02275, 0.38639), abs=1e-5)
+    assert "(95 % interval -2.3 to +38.6 for a), which may be chance" in found.verdict
+
+
+@pytest.mark.parametrize("n", [1, 2, 20])
+def test_the_interval_of_all_against_none_ends_at_one(n):
+    found = compare_answers(LABELS[:n], [answers(LABELS >= 0)[:n], answers(LABELS < 0)[:n]], ["a", "b"])
+
+    assert (found.difference, found.high) == (1.0, 1.0)
+    assert -1 <= found.low < 1
 
 
 def test_log_loss_is_that_of_the_probabilities():

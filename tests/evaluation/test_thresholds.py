@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from opsin.errors import UsageError
-from opsin.evaluation.thresholds import precision_table, threshold_for_precision
+from opsin.evaluation import thresholds
+from opsin.evaluation.thresholds import WANTED, precision_table, threshold_for_precision
 
 # Class 0 is said of five pictures, of which the third and the fifth are of class 1.
 PROBABILITIES = np.array([[0.95, 0.05], [0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4], [0.2, 0.8], [0.4, 0.6]])
@@ -64,3 +65,24 @@ def test_the_cards_table_has_for_each_class_what_can_be_reached():
     # The most probable dog is one, the other is none.
     assert table["classes"]["dog"]["0.9"] == [pytest.approx(0.7), 1, 1]
     assert precision_table(1 - LABELS, PROBABILITIES, ("cat", "dog"))["classes"] == {"cat": {}, "dog": {}}
+
+
+def test_the_cards_table_looks_at_each_class_once(monkeypatch):
+    random = np.random.default_rng(0)
+    labels, probabilities = random.integers(0, 9, 300), random.dirichlet(np.ones(9), 300)
+    probabilities[np.arange(300), labels] += 0.3
+    one_by_one = {
+        str(index): {
+            str(wanted): [found.threshold, found.precision.n, round(found.precision.value * found.precision.n)]
+            for wanted in WANTED
+            if (found := threshold_for_precision(labels, probabilities, index, wanted)).threshold is not None
+        }
+        for index in range(9)
+    }
+    looked, steps = [], thresholds._steps
+    monkeypatch.setattr(thresholds, "_steps", lambda *arguments: looked.append(arguments[-1]) or steps(*arguments))
+
+    table = precision_table(labels, probabilities, tuple(map(str, range(9))))
+
+    assert table["classes"] == one_by_one
+    assert looked == list(range(9))

@@ -91,13 +91,17 @@ def _counts(survey: Survey) -> dict[str, int]:
 
 
 def _examples(survey: Survey, counts: dict[str, int]) -> tuple[Group, ...]:
-    names, labels = survey.dataset.names, survey.dataset.labels
-    found = []
-    for name, number in counts.items():
-        index = survey.dataset.class_names.index(name)
-        paths = tuple(names[row] for row in survey.readable if labels[row] == index)[:RARE]
-        found += [Group(paths, f"{name}: {count(number, 'picture')}")] if paths else []
-    return tuple(found)
+    dataset = survey.dataset
+    paths: dict[str, list[str]] = {name: [] for name in counts}
+    for row in survey.readable:
+        its = paths.get(dataset.class_names[dataset.labels[row]])
+        if its is not None and len(its) < RARE:
+            its.append(dataset.names[row])
+    return tuple(
+        Group(tuple(paths[name]), f"{name}: {count(number, 'picture')}")
+        for name, number in counts.items()
+        if paths[name]
+    )
 
 
 def _classes(number: int) -> str:

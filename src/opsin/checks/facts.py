@@ -11,7 +11,7 @@ from opsin.data.fingerprints import THUMBNAIL
 from opsin.errors import PictureError
 from opsin.images.decode import Picture, open_header, open_picture, take_opened
 
-VERSION = 2
+VERSION = 3
 """Of what is noted down; another version's notes are made again."""
 
 SIDE = 128

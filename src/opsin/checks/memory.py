@@ -17,14 +17,14 @@ _SECONDS = 30
 
 _AT_ONCE = 500
 
-Stamp = tuple[str, int, int]
-"""A file: its absolute path, its size in bytes, its time of change in nanoseconds."""
+Stamp = tuple[str, *tuple[int, ...]]
+"""A file: its absolute path, its size in bytes, and what else changes when it is replaced."""
 
 
 class Memory:
     """Facts by file and by content, in one database of the cache folder.
 
-    A file is known by its path, size and time; when these change, by its content. Where the database cannot be used,
+    A file is known by its stamp; when that changes, by its content. Where the database cannot be used,
     nothing is remembered and everything works; one that is damaged is begun again.
 
     Args:
@@ -50,14 +50,14 @@ class Memory:
         for start in range(0, len(stamps), _AT_ONCE):
             part = stamps[start : start + _AT_ONCE]
             rows = self._query(
-                "SELECT files.path, size, time, content FROM files JOIN facts USING (digest) WHERE files.path IN "
+                "SELECT files.path, stamp, content FROM files JOIN facts USING (digest) WHERE files.path IN "
                 f"({', '.join('?' * len(part))})",
-                [_key(path) for path, _, _ in part],
+                [_key(path) for path, *_ in part],
             )
-            known = {bytes(path): (size, time, content) for path, size, time, content in rows}
-            for path, size, time in part:
-                known_size, known_time, content = known.get(_key(path), (None, None, None))
-                if (known_size, known_time) == (size, time) and (facts := _read(content)) is not None:
+            known = {bytes(path): (stamp, content) for path, stamp, content in rows}
+            for path, *numbers in part:
+                stamp, content = known.get(_key(path), (None, None))
+                if stamp == _text(numbers) and (facts := _read(content)) is not None:
                     found[path] = facts
         return found
 
@@ -78,8 +78,8 @@ class Memory:
                     [(facts.digest, facts.to_bytes()) for _, facts in noted],
                 )
                 self._database.executemany(
-                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
-                    [(_key(path), size, time, facts.digest) for (path, size, time), facts in noted],
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?)",
+                    [(_key(path), _text(numbers), facts.digest) for (path, *numbers), facts in noted],
                 )
 
     def recall_result(self, key: str) -> np.ndarray | None:
@@ -139,9 +139,7 @@ class Memory:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
         with self._database:
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, time INTEGER, digest TEXT)"
-            )
+            self._database.execute("CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, stamp TEXT, digest TEXT)")
             self._database.execute("CREATE TABLE IF NOT EXISTS facts (digest TEXT PRIMARY KEY, content BLOB)")
             self._database.execute("CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, content BLOB)")
 
@@ -154,6 +152,11 @@ class Memory:
 def _key(path: str) -> bytes:
     # Names need not be valid UTF-8.
     return path.encode("utf-8", "surrogateescape")
+
+
+def _text(numbers: Iterable[int]) -> str:
+    # A file's number need not fit into an INTEGER.
+    return " ".join(map(str, numbers))
 
 
 def _read(content: bytes) -> Facts | None:

@@ -1,7 +1,7 @@
 """`check_dataset`: every check on one data set."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,8 +87,12 @@ class CheckReport:
 
         write_text(path, check_page(self))
 
-    def write_list(self, path: str | Path) -> int:
+    def write_list(self, path: str | Path, listed: Mapping[str, str] | None = None) -> int:
         """Write the list of pictures that training would better do without, for `opsin train --skip`.
+
+        Args:
+            path: the CSV to write.
+            listed: what was left out already, and why: the list holds these first.
 
         Returns:
             How many there are.
@@ -96,7 +100,7 @@ class CheckReport:
         Raises:
             SavingError: it cannot be written.
         """
-        reasons: dict[str, str] = {}
+        reasons = dict(listed or {})
         for finding in self.findings:
             for name in finding.leave_out:
                 reasons.setdefault(name, finding.code)

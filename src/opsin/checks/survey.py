@@ -171,12 +171,12 @@ def count_unseen(dataset: ImageDataset, cache: Path | None = None) -> int:
 
 
 def stamp_of(path: str) -> Stamp | None:
-    """Return what a file is known by: its path, size in bytes and time; None if it is not to be had."""
+    """Return what a file is known by: its path, size in bytes, number and times; None if it is not to be had."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a path of each of 60,000 files takes as long as looking at it
     except (OSError, ValueError):
         return None
-    return path, status.st_size, status.st_mtime_ns
+    return path, status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _look_at(paths: Sequence[str], processes: int, cache: Path | None) -> Iterator[tuple[list[str], list[Facts]]]:

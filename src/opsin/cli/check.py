@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from opsin.checks import CHECKS
-from opsin.errors import ExitCode
+from opsin.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,11 +60,13 @@ def check(
     """
     from opsin.checks.run import check_dataset
     from opsin.cli.bars import progress_bar
-    from opsin.data.dataset import ImageDataset
+    from opsin.cli.leaving_out import open_without
     from opsin.data.skip_list import read_skip_list
     from opsin.images.reading import usable_cores
 
-    dataset = ImageDataset.open(data, patient=True, skip=read_skip_list(skip) if skip else None)
+    _keep_what_is_given({"--html": html, "--write-list": write_list}, data, skip)
+    listed = read_skip_list(skip) if skip else {}
+    dataset = open_without(data, listed, patient=True)
     dataset = dataset if group_by is None else dataset.grouped_by(group_by)
     recipe = _recipe(image_size, fit)
     recipe, features = _by_model(model, dataset) if model is not None else (recipe, None)
@@ -80,7 +82,7 @@ def check(
     written: list[str] = []
     try:
         # Files first: whoever reads the beginning only, as `head` does, ends what prints.
-        written += _written(report, html, write_list)
+        written += _written(report, html, write_list, listed)
     finally:
         print(report.to_json() if as_json else _text(report))
     for line in written:
@@ -89,14 +91,27 @@ def check(
         raise typer.Exit(ExitCode.GATE_FAILED)
 
 
-def _written(report: "CheckReport", html: Path | None, write_list: Path | None) -> Iterator[str]:
+def _keep_what_is_given(written: dict[str, Path | None], data: Path, skip: Path | None) -> None:
+    for option, path in written.items():
+        # A list may be written anew: it keeps what it held.
+        given = [data, skip] if option == "--html" else [data]
+        if path is not None and path.is_file() and any(one and one.exists() and path.samefile(one) for one in given):
+            raise UsageError(
+                f"Expected {option} to name another file than is read; received {str(path)!r}, which would be lost. "
+                "Give another name."
+            )
+
+
+def _written(
+    report: "CheckReport", html: Path | None, write_list: Path | None, listed: dict[str, str]
+) -> Iterator[str]:
     from opsin.counting import count
 
     if html is not None:
         report.save_html(html)
         yield f"Page: {html}"
     if write_list is not None:
-        number = count(report.write_list(write_list), "picture")
+        number = count(report.write_list(write_list, listed), "picture")
         yield f"{number} to leave out: {write_list} (opsin train DATA --skip {write_list})"
 
 

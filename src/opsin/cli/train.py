@@ -251,10 +251,10 @@ def _tell(looked: "QuickLook", data: Path, folder: "RunFolder", strict: bool) ->
 
 
 def _opened(data: Path, settings: "TrainConfig") -> "ImageDataset":
-    from opsin.data.dataset import ImageDataset
+    from opsin.cli.leaving_out import open_without
     from opsin.data.skip_list import read_skip_list
 
-    dataset = ImageDataset.open(data, skip=read_skip_list(settings.skip) if settings.skip else None)
+    dataset = open_without(data, read_skip_list(settings.skip) if settings.skip else {})
     return dataset if settings.group_by is None else dataset.grouped_by(settings.group_by)
 
 

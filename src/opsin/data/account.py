@@ -89,6 +89,30 @@ def read_parts(path: str | Path, dataset: ImageDataset) -> dict[str, ImageDatase
     return {part: dataset.subset(parts == part) for part in SPLITS}
 
 
+def is_about(path: str | Path, dataset: ImageDataset, parts: Mapping[str, ImageDataset]) -> bool:
+    """Tell whether an account is about a data set, and not about another with files of the same names and sizes.
+
+    It is where half of the pictures of the one or of the other are in both.
+
+    Args:
+        path: the account.
+        dataset: the data set.
+        parts: what `read_parts` makes of the two.
+    """
+    known = sum(map(len, parts.values()))
+    return known > 0 and (2 * known >= len(dataset) or 2 * known >= len(read_account(path)))
+
+
+def known_parts(path: Path, dataset: ImageDataset) -> dict[str, ImageDataset]:
+    """Share a data set out as `read_parts` does; empty where there is no account, or one about other data.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    parts = read_parts(path, dataset) if path.is_file() else {}
+    return parts if is_about(path, dataset, parts) else {}
+
+
 def _before(dataset: ImageDataset, root: Path) -> str:
     """Return what tells pictures of another root from those of the first that have the same names."""
     return "" if dataset.root == root else f"{dataset.root}/"

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,12 +46,17 @@ class ImageDataset:
             skip: pictures to leave out, as `without` takes them; that these have two labels is no error.
 
         Raises:
-            UsageError: there is nothing of the kind.
+            UsageError: there is nothing of the kind, or none of what is to be left out is in it.
             DataError: it holds no pictures that can be learned from, or `skip` leaves none.
         """
         is_csv = Path(path).suffix.lower() == ".csv" and Path(path).is_file()
         skip = skip or {}
         found = cls(read_csv(path, patient=patient, skip=skip) if is_csv else read_folder(path, patient=patient))
+        if len(found) and skip and len(found.missing(skip)) == len(skip):
+            raise UsageError(
+                f"Expected pictures of the data to leave out, {found.names[0]!r} say; none of the {len(skip):,} that "
+                f"are listed is in it, {next(iter(skip))!r} say. Names are relative to {str(found.root)!r}, with /."
+            )
         left = found.without(skip) if skip else found
         if not len(left):
             raise DataError(f"Expected some pictures to be left; all {len(found):,} are listed as to be left out.")
@@ -166,6 +171,11 @@ class ImageDataset:
         return ImageDataset(
             listing, np.array([i for i, entry in enumerate(entries) if entry.path in kept], dtype=np.int64)
         )
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Return those of the names that neither a picture has nor anything that is skipped."""
+        known = {*self.names, *(one.path for one in self.skipped)}
+        return [name for name in names if name not in known]
 
     def grouped_by(self, pattern: str) -> "ImageDataset":
         """Return the data set with groups that the pictures' names tell, for those that have none.

@@ -71,7 +71,11 @@ def _draw(candidates: Candidates, positions: np.ndarray, val: float, test: float
     parts = stratified_split(labels, names, val=val, test=test, seed=seed)
     # Copies are few: they go where the first of them is.
     _, first, which = np.unique(copies, return_index=True, return_inverse=True)
-    return parts[first][which]
+    parts = parts[first]
+    # A class all of whose pictures have copies may lie in other parts: it is learned before it is judged.
+    for label in np.setdiff1d(labels, labels[parts[which] == TRAIN]):
+        parts[np.bincount(which[labels == label]).argmax()] = TRAIN
+    return parts[which]
 
 
 def _joined(groups: Sequence[str], copies: np.ndarray) -> list[str]:

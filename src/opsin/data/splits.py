@@ -64,18 +64,24 @@ def grouped_split(labels: np.ndarray, groups: Sequence[str], *, val: float, test
             f"Expected at least {len(shares)} groups to split by; received {len(names)}. "
             "Leave the group column out to split by picture."
         )
-    held = np.zeros((len(names), labels.max() + 1))
-    np.add.at(held, (group_of, labels), 1)
+    k = int(labels.max()) + 1
+    # The cells that hold something: a table of a million groups and a thousand classes takes 8 GB.
+    cells, counts = np.unique(group_of * k + labels, return_counts=True)
+    of_group, of_class = np.divmod(cells, k)
     # As fractions of each class: a rare class counts as much as a common one.
-    held /= np.maximum(held.sum(axis=0), 1)
-    lacking = {part: np.full(held.shape[1], share) for part, share in shares.items()}
+    fractions = counts / np.bincount(labels)[of_class]
+    ends = np.searchsorted(of_group, np.arange(len(names) + 1))
+    lacking = {part: np.full(k, share) for part, share in shares.items()}
     part_of = np.full(len(names), TRAIN, dtype=object)
     empty = set(shares)
     for done, group in enumerate(sorted(range(len(names)), key=lambda i: _draw(seed, names[i]))):
         open_parts = [part for part in shares if part in empty or len(names) - done > len(empty)]
-        part = max(open_parts, key=lambda part: held[group] @ lacking[part])
+        held = np.zeros(k)
+        its = slice(ends[group], ends[group + 1])
+        held[of_class[its]] = fractions[its]
+        part = max(open_parts, key=lambda part, held=held: held @ lacking[part])
         part_of[group] = part
-        lacking[part] -= held[group]
+        lacking[part] -= held
         empty.discard(part)
     return part_of[group_of]
 

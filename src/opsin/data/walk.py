@@ -18,6 +18,9 @@ SYSTEM_NAMES = frozenset(
     }
 )
 
+MOST_DIGITS = 640
+"""Of a number that names are sorted by: Python may be set to read no more, and reads 4,300 unless it is."""
+
 # Path's own methods raise where a folder may not be entered.
 exists, is_file, is_folder = os.path.exists, os.path.isfile, os.path.isdir
 
@@ -51,7 +54,11 @@ def natural_order(name: str) -> tuple:
     ['A', 'b', 'class 2', 'class 10']
     """
     parts = re.split(r"([0-9]+)", name)
-    return tuple((int(p), "") if p.isascii() and p.isdigit() else (0, p.casefold()) for p in parts), name
+    return tuple((int(p), "") if _is_number(p) else (0, p.casefold()) for p in parts), name
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
 
 
 class Walk:

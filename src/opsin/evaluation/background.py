@@ -2,6 +2,7 @@
 
 import csv
 import tomllib
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,8 +75,7 @@ def _train_counts(path: Path) -> dict[str, int]:
         rows = read_account(path)
     except OpsinError:
         return {}
-    labels = [row["label"] for row in rows if row["split"] == TRAIN and row["status"] == "used"]
-    return {label: labels.count(label) for label in dict.fromkeys(labels)}
+    return dict(Counter(row["label"] for row in rows if row["split"] == TRAIN and row["status"] == "used"))
 
 
 def _train_accuracy(path: Path) -> float | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from opsin.catalog import choose
 from opsin.classifier import Classifier
-from opsin.data.account import read_parts
+from opsin.data.account import is_about, read_parts
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import SPLITS, TEST, TRAIN, VAL
 from opsin.errors import DataError
@@ -41,7 +41,8 @@ def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) 
     """Choose what to evaluate on.
 
     On the data that the model was trained on, with or without pictures added since, the run's `files.csv` says what
-    was held out. Other data is judged by its own test part, else its val part, else as a whole.
+    was held out. Other data is judged by its own test part, else its val part, else as a whole, though some
+    of its files may be called alike.
 
     Args:
         classifier: the model, opened from its run folder for its `files.csv` to be found.
@@ -55,7 +56,8 @@ def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) 
     choose("split", wanted, [AUTO, ALL, *SPLITS])
     account = classifier.run_folder / FILES
     parts = read_parts(account, data) if account.is_file() else {}
-    seen = sum(len(part) for part in parts.values())
+    learned = set(parts[TRAIN].names) if parts else set()
+    seen = sum(len(part) for part in parts.values()) if is_about(account, data, parts) else 0
     trained_on_it = classifier.card.provenance.get("data", {}).get("fingerprint") == data.fingerprint
     notes: list[str] = []
     if not seen:
@@ -75,6 +77,11 @@ def choose_part(classifier: Classifier, data: ImageDataset, wanted: str = AUTO) 
             "them in a folder of their own."
         )
     chosen = data if name == ALL else parts[name]
+    if not seen and (alike := learned.intersection(chosen.names)):
+        notes.append(
+            f"{WARNING}{len(alike):,} of these pictures have the path and the size of ones that the model learned "
+            "from: if they are those, the figures are too good."
+        )
     if not len(chosen):
         raise DataError(f"Expected a {name} part in {str(data.root)!r}; it has none. Choose another --split.")
     return Part(chosen, name, tuple(notes))

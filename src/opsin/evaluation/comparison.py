@@ -10,10 +10,8 @@ from opsin.catalog import require
 from opsin.counting import count
 from opsin.errors import DataError
 from opsin.evaluation.calibration import expected_error
-from opsin.evaluation.intervals import Estimate, estimate
+from opsin.evaluation.intervals import Estimate, estimate, paired_interval
 from opsin.evaluation.wording import interval, percent, score
-
-RESAMPLES = 2000
 
 SURE = 0.05
 """Less than this is called more than chance."""
@@ -46,7 +44,7 @@ class Comparison:
         first: the one.
         second: the other.
         difference: accuracy of the first minus that of the second, from -1 to 1.
-        low: lower end of its 95 % interval, from pictures drawn again in pairs.
+        low: lower end of its 95 % interval, of paired shares.
         high: upper end.
         only_first: how many pictures only the first has right.
         only_second: how many only the second has right.
@@ -140,17 +138,13 @@ def compare_answers(
         for name, hits, one, taken in zip(names, right, probabilities, seconds, strict=True)
     ]
     differences = right[0].astype(float) - right[1]
-    random = np.random.default_rng(0)
     only_first, only_second = int((differences > 0).sum()), int((differences < 0).sum())
-    # To draw pictures again is to draw anew how many of them only the one has right, and only the other.
-    shares = np.array([only_first, only_second, len(labels) - only_first - only_second]) / len(labels)
-    drawn = random.multinomial(len(labels), shares, RESAMPLES)
-    means = (drawn[:, 0] - drawn[:, 1]) / len(labels)
+    low, high = paired_interval(only_first, only_second, len(labels))
     return Comparison(
         *contenders,
         difference=float(differences.mean()),
-        low=float(np.percentile(means, 2.5)),
-        high=float(np.percentile(means, 97.5)),
+        low=low,
+        high=high,
         only_first=only_first,
         only_second=only_second,
         p_value=_mcnemar(only_first, only_second),

@@ -81,3 +81,23 @@ def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tup
     reach = z / (1 + z**2 / n) * math.sqrt(fraction * (1 - fraction) / n + z**2 / (4 * n**2))
     # Rounding would leave the ends at 1e-17 from 0 and 1, and the value outside its own interval.
     return (centre - reach if successes else 0.0), (centre + reach if successes < n else 1.0)
+
+
+def paired_interval(only_first: int, only_second: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two shares of the same pictures, from -1 to 1.
+
+    Bonett and Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired
+    data": with one more picture on either side, it has a width even where the two never part, as resamples have not.
+    Unlike theirs, it ends at -1 and 1 and holds the difference itself.
+
+    Args:
+        only_first: how many pictures count for the first share only.
+        only_second: how many for the second only.
+        n: how many there are, 1 or more.
+
+    >>> "{:.3f} {:.3f}".format(*paired_interval(4, 0, 20))
+    '-0.023 0.386'
+    """
+    first, second, value = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2), (only_first - only_second) / n
+    half = NormalDist().inv_cdf(0.975) * math.sqrt((first + second - (first - second) ** 2) / (n + 2))
+    return max(-1.0, min(value, first - second - half)), min(1.0, max(value, first - second + half))

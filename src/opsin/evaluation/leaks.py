@@ -4,7 +4,7 @@ import numpy as np
 
 from opsin.checks.survey import count_unseen, survey
 from opsin.classifier import Classifier
-from opsin.data.account import read_parts
+from opsin.data.account import known_parts
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TRAIN
 from opsin.names import FILES
@@ -29,7 +29,8 @@ def find_leaked(classifier: Classifier, data: ImageDataset, judged: ImageDataset
     none = np.zeros(len(judged), dtype=bool)
     account = classifier.run_folder / FILES
     if account.is_file():
-        learned = set(read_parts(account, data)[TRAIN].names)
+        parts = known_parts(account, data)
+        learned = set(parts[TRAIN].names) if parts else set()
     else:
         learned = {name for name, part in zip(data.names, data.given_splits, strict=True) if part == TRAIN}
     if not learned or learned >= set(judged.names) or count_unseen(data) > FEW:

@@ -54,8 +54,12 @@ def threshold_for_precision(
         raise UsageError(f"Expected a precision above 0 and at most 1; received {wanted}.")
     if not 0 <= class_index < probabilities.shape[1]:
         raise UsageError(f"Expected a class from 0 to {probabilities.shape[1] - 1}; received {class_index}.")
-    of_class = int((labels == class_index).sum())
-    steps, said, right = _steps(labels, probabilities, class_index)
+    steps = _steps(labels, probabilities, probabilities.argmax(axis=1), class_index)
+    return _lowest(steps, int((labels == class_index).sum()), wanted)
+
+
+def _lowest(counted: tuple[np.ndarray, ...], of_class: int, wanted: float) -> ClassThreshold:
+    steps, said, right = counted
     if not len(steps):
         return ClassThreshold(None, None, estimate(0, of_class) if of_class else None)
     enough = np.flatnonzero(right / said >= wanted)
@@ -69,9 +73,9 @@ def threshold_for_precision(
     )
 
 
-def _steps(labels: np.ndarray, probabilities: np.ndarray, class_index: int) -> tuple[np.ndarray, ...]:
+def _steps(labels: np.ndarray, probabilities: np.ndarray, best: np.ndarray, class_index: int) -> tuple[np.ndarray, ...]:
     """Return falling probabilities of a class where it is the best one, and how many reach each, and are right."""
-    rows = np.flatnonzero(probabilities.argmax(axis=1) == class_index)
+    rows = np.flatnonzero(best == class_index)
     rows = rows[np.argsort(-probabilities[rows, class_index], kind="stable")]
     found = probabilities[rows, class_index]
     # Equal probabilities are said or left out together.
@@ -92,11 +96,13 @@ def precision_table(labels: np.ndarray, probabilities: np.ndarray, class_names: 
         `pictures`: N; `classes`: by name, and then by wanted precision as a string, the threshold, of how many
         pictures the class is said then, and of how many rightly. What no threshold reaches is left out.
     """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
+    best, of_class = probabilities.argmax(axis=1), np.bincount(labels, minlength=len(class_names))
     classes: dict[str, dict[str, list[float | int]]] = {}
     for index, name in enumerate(class_names):
-        rows = {}
+        rows, steps = {}, _steps(labels, probabilities, best, index)
         for wanted in WANTED:
-            threshold, precision, _ = threshold_for_precision(labels, probabilities, index, wanted)
+            threshold, precision, _ = _lowest(steps, int(of_class[index]), wanted)
             if threshold is not None:
                 rows[str(wanted)] = [threshold, precision.n, round(precision.value * precision.n)]
         classes[name] = rows

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from opsin.classifier import Classifier
-from opsin.data.account import read_parts
+from opsin.data.account import known_parts
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TEST, TRAIN, VAL
 from opsin.errors import DataError, OpsinError, PictureError
@@ -63,8 +63,7 @@ def share_out(classifier: Classifier, data: ImageDataset) -> tuple[ImageDataset,
     By the run's own account the first are training pictures and the others held out; of other data, every second
     picture is one or the other.
     """
-    account = classifier.run_folder / FILES
-    parts = read_parts(account, data) if account.is_file() else {}
+    parts = known_parts(classifier.run_folder / FILES, data)
     held_out = [parts[name] for name in (TEST, VAL) if name in parts and len(parts[name])]
     if parts and len(parts[TRAIN]) and held_out:
         known = {name for part in held_out for name in part.names}

@@ -168,9 +168,10 @@ def weigh_classes(config: TrainConfig, train: ImageDataset) -> np.ndarray:
     if not counts.all():
         missing = [name for name, count in train.counts.items() if not count]
         raise DataError(
-            f"Expected pictures of all {len(counts)} classes to learn from; there are none that can be read of "
-            f"{', '.join(map(repr, missing[:8]))}{' and others' if len(missing) > 8 else ''}. Add pictures, or take "
-            "those classes out."
+            f"Expected pictures of all {len(counts)} classes to learn from; the train part has none that can be read "
+            f"of {', '.join(map(repr, missing[:8]))}{' and others' if len(missing) > 8 else ''}: they cannot be read, "
+            "or all are in other parts, as a group of pictures is that stays together. Add pictures, or take those "
+            "classes out."
         )
     if config.class_weights == "none" or counts.max() < IMBALANCE * counts.min():
         return np.ones(len(counts))
