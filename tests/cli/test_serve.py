@@ -2,6 +2,7 @@
 
 import functools
 import http.client
+import importlib
 import json
 import os
 import signal
@@ -12,14 +13,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 
 from opsin.images.drawing import draw_picture
 from opsin.serving.app import name_models
 from opsin.serving.loading import opener
-from opsin.serving.processes import METRICS_FOLDER, run_processes
+from opsin.serving.processes import run_processes
 from opsin.serving.settings import Settings, resolve_settings
 
 
@@ -182,9 +182,11 @@ def test_processes_that_are_asked_twice_end_at_once(start, tiny_run):
     assert served.end()[0] == 0
 
 
+FALLING = """
+import json, os, pathlib, signal
+
 def fall_once(folder, sock):
-    """End at once, leaving a count of what is pending; the second time, say which counts there are."""
-    metrics = Path(os.environ[METRICS_FOLDER])
+    metrics = pathlib.Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     found = [path.name for path in metrics.iterdir()]
     (metrics / f"gauge_livesum_{os.getpid()}.db").touch()
     if not (folder / "fell").exists():
@@ -192,14 +194,20 @@ def fall_once(folder, sock):
         return
     (folder / "found").write_text(json.dumps(found))
     os.kill(os.getppid(), signal.SIGTERM)
+"""
+"""A process ends at once and leaves a count of what is pending; the next one tells which counts there are."""
 
 
 def test_what_a_fallen_process_had_pending_counts_no_more(tmp_path, monkeypatch):
+    # Each process imports its work anew.
+    (tmp_path / "falling.py").write_text(FALLING)
+    monkeypatch.syspath_prepend(tmp_path)
+    work = functools.partial(importlib.import_module("falling").fall_once, tmp_path)
     monkeypatch.setattr("opsin.serving.processes._PATIENCE", 0.0)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with socket.create_server(("127.0.0.1", 0)) as sock:
-            run_processes(1, functools.partial(fall_once, tmp_path), sock, stop_timeout=20)
+            run_processes(1, work, sock, stop_timeout=20)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -129,20 +129,19 @@ def test_from_scratch_a_budget_decides_the_epochs(shapes, tmp_path):
     assert finished.report is not None
 
 
-def test_from_scratch_the_time_to_judge_the_network_is_kept_back(shapes, monkeypatch):
+def test_from_scratch_the_time_to_judge_the_network_is_kept_back(shapes, tmp_path, monkeypatch):
     """A step of 30 pictures takes 9 s here, so a picture that is only looked at 0.1 s."""
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
     monkeypatch.setattr(searching, "time", clock)
     monkeypatch.setattr("keras.Model.train_on_batch", lambda *given: setattr(clock, "now", clock.now + 9))
     parts = shapes.split(0.2, 0.2, seed=0)
     stored = dict(zip(("train", "val", "test"), parts, strict=True))
-    said = []
     plan = SimpleNamespace(config=make_plan(TrainConfig(architecture="simple_cnn", epochs=1000), parts.train).config)
     begun = SimpleNamespace(
         network=build_network("simple_cnn", (32, 32, 3), 3),
         stored=stored,
         plan=plan,
-        run=SimpleNamespace(say=said.append),
+        run=RunFolder.create(tmp_path / "run"),
     )
     begun.network.compile("sgd")
     deadline = Deadline(StopRequest(), 10_000.0)
@@ -155,7 +154,7 @@ def test_from_scratch_the_time_to_judge_the_network_is_kept_back(shapes, monkeyp
     assert config.epochs == int((deadline.at - clock.now) / epoch)
 
 
-def test_from_scratch_full_batches_alone_are_timed(shapes, monkeypatch):
+def test_from_scratch_full_batches_alone_are_timed(shapes, tmp_path, monkeypatch):
     """A smaller one would have Keras trace the step anew, within the time."""
     seen = []
     monkeypatch.setattr("keras.Model.train_on_batch", lambda network, images, labels: seen.append(len(images)))
@@ -166,7 +165,7 @@ def test_from_scratch_full_batches_alone_are_timed(shapes, monkeypatch):
         network=network,
         stored=dict(zip(("train", "val", "test"), parts, strict=True)),
         plan=make_plan(TrainConfig(architecture="simple_cnn"), parts.train),
-        run=SimpleNamespace(say=print),
+        run=RunFolder.create(tmp_path / "run"),
     )
 
     searching.epochs_that_fit(begun, Batches(2, 30, last=29), Deadline(StopRequest(), time.monotonic() + 1000))
