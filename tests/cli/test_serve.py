@@ -199,6 +199,8 @@ def fall_once(folder, sock):
 
 
 def test_what_a_fallen_process_had_pending_counts_no_more(tmp_path, monkeypatch):
+    # Before there is a folder for several processes, which it would take for this one's own for good.
+    importlib.import_module("prometheus_client")
     # Each process imports its work anew.
     (tmp_path / "falling.py").write_text(FALLING)
     monkeypatch.syspath_prepend(tmp_path)
