@@ -1,9 +1,9 @@
 """What a training step on a CPU takes in Opsin, beside Keras's own, for the same network on the same batch.
 
-Two things make the difference: gradients that are passed back as convolutions (`opsin.training.convolving`), and memory
-that is kept from step to step (`opsin.training.allocation`). The two kinds take turns in one process, a few steps each;
-of each turn the first step does not count, since memory is being given back or fetched again. Quoted is the ratio in
-each turn, of wall time and of processor time, which other work on the machine hardly changes.
+Two things make the difference: layers that compute the quicker way (`opsin.training.quick_layers`), and memory that is
+kept from step to step (`opsin.training.allocation`). The two kinds take turns in one process, a few steps each; of each
+turn the first step does not count, since memory is being given back or fetched again. Quoted is the ratio in each turn,
+of wall time and of processor time, which other work on the machine hardly changes.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.results import Figure, Result, Series, arguments, ratios
 from opsin.architectures import build_network
 from opsin.training.allocation import memory_kept
-from opsin.training.convolving import quick_gradients
+from opsin.training.quick_layers import quick_layers
 
 NETWORKS = (
     ("speed_cnn", 32, 256),
@@ -69,7 +69,7 @@ def main() -> None:
     for name, side, batch_size in NETWORKS:
         keras.utils.clear_session()
         plain = step_of(name, side, batch_size, contextlib.nullcontext)
-        quick = step_of(name, side, batch_size, quick_gradients)
+        quick = step_of(name, side, batch_size, quick_layers)
         turns = []
         for _ in range(options.turns):
             keras_own = timed(plain, options.steps)

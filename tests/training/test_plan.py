@@ -8,7 +8,8 @@ from opsin.data.readers import Entry, Listing
 from opsin.errors import DataError, ModelError, UsageError
 from opsin.images.drawing import draw_picture, save_image
 from opsin.training.config import TrainConfig
-from opsin.training.plan import make_plan, settings_of, settle_precision, weigh_classes
+from opsin.training.plan import make_plan, settings_of, weigh_classes
+from opsin.training.precision import settle_precision
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_settings_of_a_network_that_was_given_need_it_again(dataset_of):
 
 
 def test_a_plan_leaves_nothing_open(dataset_of):
-    settings = settle_precision(make_plan(TrainConfig(), dataset_of(28, 28))).config
+    settings = settle_precision(make_plan(TrainConfig(), dataset_of(28, 28)), 2).config
 
     assert settings.learning_rate == 1e-3
     assert "auto" not in (settings.architecture, settings.weights, settings.color, settings.augment, settings.precision)

@@ -8,7 +8,8 @@ from opsin.errors import UsageError
 from opsin.images.drawing import save_image
 from opsin.training.config import TrainConfig
 from opsin.training.network import make_network
-from opsin.training.plan import make_plan, settle_precision
+from opsin.training.plan import make_plan
+from opsin.training.precision import settle_precision
 from opsin.training.recipes import describe_fast, epochs_for, fast, standard
 from opsin.training.run_folder import RunFolder
 
@@ -118,7 +119,7 @@ def test_scaled_logits_are_smaller_weights_that_learn_slower_by_the_square(color
     plain = make_plan(TrainConfig(recipe="fast", start_size=0, logit_scale=1.0, bias_rate=1.0), colors)
 
     def before_and_after(one):
-        network = make_network(settle_precision(one), 3)
+        network = make_network(settle_precision(one, 3), 3)
         kernel = network.get_layer("logits").kernel
         first = kernel.numpy()
         network.optimizer.learning_rate = 0.1
@@ -135,7 +136,7 @@ def test_scaled_logits_are_smaller_weights_that_learn_slower_by_the_square(color
 def test_biases_learn_faster_by_what_the_settings_say(colors):
     config = TrainConfig(recipe="fast", optimizer="sgd-nesterov", whiten=False, logit_scale=1.0, bias_rate=8.0)
     plan = make_plan(config, colors)
-    network = make_network(settle_precision(plan), 3)
+    network = make_network(settle_precision(plan, 3), 3)
     before = {v.path: v.numpy() for v in network.trainable_variables}
     network.optimizer.learning_rate = 0.1
     network.optimizer.exclude_from_weight_decay(var_list=network.trainable_variables)
@@ -231,7 +232,7 @@ def test_a_network_that_ends_in_no_layer_with_weights_has_no_logits_to_scale(col
     plan = make_plan(TrainConfig(logit_scale=0.5), colors, keras.Model(image, x))
 
     with pytest.raises(UsageError, match="last layer with weights for logit_scale"):
-        make_network(settle_precision(plan), 3, keras.Model(image, x))
+        make_network(settle_precision(plan, 3), 3, keras.Model(image, x))
 
 
 def test_a_budget_is_shared_out_by_what_the_largest_pictures_take(colors, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from opsin.segmentation.config import SegmentConfig
 from opsin.segmentation.networks import NETWORKS
 from opsin.segmentation.road import SegmentationRecipe
 from opsin.training.config import AUTO
-from opsin.training.plan import LEARNING_RATES, gpu_count, require_learned_color
+from opsin.training.plan import LEARNING_RATES, require_learned_color
 
 ON_BACKBONE, FROM_SCRATCH = "pretrained_unet", "unet"
 """What `auto` stands for with and without pretrained weights."""
@@ -62,10 +62,3 @@ def make_plan(config: SegmentConfig) -> SegmentPlan:
     )
     recipe = SegmentationRecipe((config.image_size, config.image_size), config.fit, config.color)
     return SegmentPlan(config, recipe, weights)
-
-
-def settle_precision(config: SegmentConfig) -> SegmentConfig:
-    """Return the settings with the precision that suits this machine, where they leave it open."""
-    if config.precision != AUTO:
-        return config
-    return config.replace(precision="mixed_float16" if gpu_count() else "float32")

@@ -17,13 +17,14 @@ from opsin.names import CONFIG, REPORT_HTML, REPORT_JSON
 from opsin.segmentation.config import SegmentConfig
 from opsin.segmentation.dataset import SegmentationDataset
 from opsin.segmentation.evaluate import SegmentationReport, evaluate
-from opsin.segmentation.plan import SegmentPlan, make_plan, settle_precision
+from opsin.segmentation.plan import SegmentPlan, make_plan
 from opsin.segmentation.policies import describe_pairs, get_pair_policy
 from opsin.segmentation.segmenter import Segmenter
 from opsin.segmentation.showing import save_page
 from opsin.segmentation.store import StoredPairs, decode_pairs
 from opsin.training.allocation import memory_kept
 from opsin.training.checks import require_same_run
+from opsin.training.config import AUTO
 from opsin.training.decoding import DecodingEvents, account_for, lost_pictures
 from opsin.training.progress import TerminalProgress
 from opsin.training.run_folder import RunFolder, free_path
@@ -174,9 +175,13 @@ def _built(plan: SegmentPlan, class_count: int, run: RunFolder) -> tuple[Any, Se
 
     from opsin.segmentation.learning import build
     from opsin.training.network import device_scope
+    from opsin.training.precision import quickest_precision
 
-    plan = replace(plan, config=settle_precision(plan.config))
     config = plan.config
+    if config.precision == AUTO:
+        precision = quickest_precision(lambda: build(replace(plan, weights=None), class_count, precision="float32"))
+        config = config.replace(precision=precision)
+        plan = replace(plan, config=config)
     keras.utils.set_random_seed(config.seed)
     with device_scope():
         network = build(plan, class_count, precision=config.precision, say=run.say)
@@ -185,6 +190,7 @@ def _built(plan: SegmentPlan, class_count: int, run: RunFolder) -> tuple[Any, Se
         "network_built",
         name=network.name,
         weights=config.weights,
+        precision=config.precision,
         input_shape=list(plan.recipe.shape),
         parameters=summary.parameters,
         multiply_adds=summary.multiply_adds,

@@ -103,7 +103,8 @@ class TrainConfig(Settings):
         group_by: a regular expression for the pictures' paths that tells groups, each of which stays in one part; None
             for the groups that the data itself names.
         seed: the same seed on the same CPU gives the same network, bit for bit.
-        precision: arithmetic of training: `auto` is mixed_float16 on a GPU and float32 elsewhere.
+        precision: arithmetic of training: `auto` is mixed_float16 on a GPU, mixed_bfloat16 on a CPU with units for it
+            (Intel AMX) for our networks from scratch without depthwise convolutions, and float32 elsewhere.
         profile: tell at the end where the time went.
         tensorboard: also write TensorBoard logs into the run folder.
         cache: keep decoded pictures for the next run.

@@ -18,9 +18,9 @@ from opsin.pipeline import LEAST_WORKERS, TrainingBatches
 from opsin.training.callbacks import DivergedError, EpochSeeds, Events, LearningRate, Memory
 from opsin.training.checkpoint import load_best, load_last, save_best
 from opsin.training.config import SCHEDULES, TrainConfig
-from opsin.training.convolving import quick_gradients
 from opsin.training.feature_batches import FeatureBatches
 from opsin.training.plan import gpu_count
+from opsin.training.quick_layers import quick_layers
 from opsin.training.rate_finder import put_values, settle_rate, values_of
 from opsin.training.run_folder import RunFolder
 from opsin.training.schedules import growing_size, same_until
@@ -94,7 +94,7 @@ def fit(
         logs = network.evaluate(val, verbose=0, return_dict=True)
         state.best = score_of(config.monitor, {f"val_{name}": value for name, value in logs.items()})
         save_best(phase.checkpoint, network, state)
-    with quick_gradients(network):
+    with quick_layers(network):
         try:
             config = settle_rate(network, batches, config, run=run, phase=phase, stop=stop)
         except StoppedByUser:

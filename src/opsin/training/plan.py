@@ -260,14 +260,6 @@ def _median_side(dataset: ImageDataset) -> int:
     return round(statistics.median(sides)) if sides else SMALL_PICTURE
 
 
-def settle_precision(plan: Plan) -> Plan:
-    """Return the plan with the precision that suits this machine, where the settings leave it open."""
-    if plan.config.precision != AUTO:
-        return plan
-    precision = "mixed_float16" if gpu_count() else "float32"
-    return dataclasses.replace(plan, config=dataclasses.replace(plan.config, precision=precision))
-
-
 def gpu_count() -> int:
     """Return how many GPUs Keras's backend sees."""
     keras = require("keras", "training")

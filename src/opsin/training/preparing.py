@@ -14,7 +14,7 @@ from opsin.data.splits import TRAIN
 from opsin.data.store import StoredImages
 from opsin.training.config import TrainConfig
 from opsin.training.decoding import Decoding
-from opsin.training.plan import Plan, settle_precision, weigh_classes
+from opsin.training.plan import Plan, weigh_classes
 from opsin.training.recipes import describe_fast
 from opsin.training.run_folder import RunFolder
 
@@ -71,10 +71,11 @@ def prepare(
     with Decoding(parts, plan, run) as decoding:
         from opsin.training.backbone import Backbone
         from opsin.training.network import as_saved, make_network
+        from opsin.training.precision import settle_precision
         from opsin.training.saving import Saver
 
-        plan = settle_precision(plan)
         class_count = len(parts[TRAIN].class_names)
+        plan = settle_precision(plan, class_count)
         network = Backbone(plan, class_count, run.say) if plan.weights else make_network(plan, class_count, model)
         _say_what_is_trained(plan, network.network if plan.weights else as_saved(network, plan, class_count), run)
         stored = decoding.result()
@@ -94,6 +95,7 @@ def _say_what_is_trained(plan: Plan, network: "keras.Model", run: RunFolder) -> 
         "network_built",
         name=config.architecture if config.architecture in ARCHITECTURES else network.name,
         weights=config.weights,
+        precision=config.precision,
         input_shape=list(plan.preprocess.shape),
         parameters=summary.parameters,
         multiply_adds=summary.multiply_adds,

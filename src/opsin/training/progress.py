@@ -75,6 +75,8 @@ class TerminalProgress:
         macs = "" if event["multiply_adds"] is None else f", {event['multiply_adds'] / 1e6:,.1f} M multiply-adds"
         weights = "" if event["weights"] == "none" else f", weights {event['weights']}"
         size = f"{height}×{width}×{channels}, {event['parameters']:,} parameters{macs}"
+        precision = event.get("precision", "float32")
+        size += "" if precision == "float32" else f", in {precision}"
         self.print(f"Network: {event['name']}{weights}, {size}")
         self.print(f"Augmentation: {event['augmentation']}")
 

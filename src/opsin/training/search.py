@@ -23,12 +23,12 @@ from opsin.features.speeds import recall_speed
 from opsin.names import CHECKPOINT
 from opsin.pipeline import TrainingBatches
 from opsin.training.config import AUTO, TrainConfig, seconds_of
-from opsin.training.convolving import quick_gradients
 from opsin.training.fine_tuning import blocks_to_train, fine_tune
 from opsin.training.frozen import FrozenOutputs
 from opsin.training.learned import Learned
 from opsin.training.plan import architectures_at_hand, gpu_count, make_plan
 from opsin.training.preparing import Begun, prepare
+from opsin.training.quick_layers import quick_layers
 from opsin.training.rate_finder import unchanged
 from opsin.training.stopping import Deadline, StoppedByUser, StopRequest
 from opsin.training.transfer import Headed, fit_head, keep_head
@@ -66,7 +66,7 @@ def epochs_that_fit(begun: Begun, batches: TrainingBatches, deadline: Deadline) 
     batches.start_epoch(config.epochs - 1)
     # One batch again and again: for one of another size, Keras would trace the step anew.
     batch = batches[0]
-    with unchanged(begun.network), quick_gradients(begun.network):
+    with unchanged(begun.network), quick_layers(begun.network):
         begun.network.train_on_batch(*batch)
         began = time.monotonic()
         for _ in range(TIMED_STEPS):

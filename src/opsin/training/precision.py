@@ -1,0 +1,74 @@
+"""In which arithmetic to train, where the settings leave it open."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from opsin.errors import UsageError
+from opsin.training.config import AUTO, OWN
+from opsin.training.network import build
+from opsin.training.plan import Plan, gpu_count
+from opsin.training.quick_layers import layers_of
+
+_FLAGS = Path("/proc/cpuinfo")
+
+
+def settle_precision(plan: Plan, class_count: int) -> Plan:
+    """Return the plan with the precision that suits this machine and the network, where the settings leave it open.
+
+    On a CPU that is float32 for networks that come with weights, whose features are computed by a runtime of their own,
+    and for a user's. Those whose code ends in another arithmetic than float32, which logits are to be in, are trained
+    in float32 everywhere.
+    """
+    config = plan.config
+    if config.precision != AUTO:
+        return plan
+    is_file = ".py:" in config.architecture
+    if plan.weights or is_file or config.architecture == OWN:
+        precision = "mixed_float16" if gpu_count() else "float32"
+    else:
+        precision = quickest_precision(lambda: build(plan, class_count, precision="float32"))
+    if is_file and precision != "float32" and not _builds(plan, class_count, precision):
+        precision = "float32"
+    return dataclasses.replace(plan, config=config.replace(precision=precision))
+
+
+def quickest_precision(make: Callable[[], keras.Model]) -> str:
+    """Return the dtype policy that a network trains fastest in on this machine.
+
+    On a processor with units for products of bfloat16 matrices (Intel's AMX), convolutions take a fifth of the time in
+    it, but those of each channel on its own, which they are no use for, take longer (`benchmarks.steps`).
+
+    Args:
+        make: builds the network; is called only where it depends on it.
+    """
+    if gpu_count():
+        return "mixed_float16"
+    if keras.backend.backend() != "tensorflow" or not has_bfloat16_units():
+        return "float32"
+    return "float32" if any(map(_is_of_each_channel, layers_of(make()))) else "mixed_bfloat16"
+
+
+def _builds(plan: Plan, class_count: int, precision: str) -> bool:
+    try:
+        build(plan, class_count, precision=precision)
+    except UsageError:
+        return False
+    return True
+
+
+@functools.cache
+def has_bfloat16_units() -> bool:
+    """Tell whether the processor has AMX for bfloat16; False where Linux does not tell."""
+    try:
+        return " amx_bf16 " in _FLAGS.read_text().replace("\n", " ")
+    except OSError:
+        return False
+
+
+def _is_of_each_channel(layer: keras.layers.Layer) -> bool:
+    kinds = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+    return isinstance(layer, kinds) or (isinstance(layer, keras.layers.Conv2D) and layer.groups > 1)
