@@ -47,6 +47,51 @@ def test_gradients_are_those_of_keras(name):
         np.testing.assert_allclose(ours, keras_own, rtol=2e-3, atol=1e-4 * np.abs(keras_own).max() + rounding)
 
 
+def test_products_of_bfloat16_leave_the_gradients_of_kernels_in_float32():
+    keras.utils.set_random_seed(0)
+    image = keras.Input((12, 12, 32))
+    layer = keras.layers.Conv2D(32, 3, padding="same")
+    network = keras.Model(image, layer(image))
+    random = np.random.default_rng(0)
+    images = tf.constant(random.normal(size=(8, 12, 12, 32)).astype("float32"))
+    weights = tf.constant(random.normal(size=(8, 12, 12, 32)).astype("float32"))
+
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            given = network(images, training=True)
+            loss = tf.reduce_sum(given * weights)
+        return given, *tape.gradient(loss, [images, layer.kernel.value])
+
+    given, to_images, to_kernel = step()
+    with quick_layers(network, bfloat16=True):
+        ours, ours_to_images, ours_to_kernel = step()
+
+    assert ours.dtype == ours_to_images.dtype == ours_to_kernel.dtype == "float32"
+    np.testing.assert_allclose(ours_to_kernel, to_kernel, rtol=1e-4, atol=1e-3)
+    for rounded, exact in ((ours, given), (ours_to_images, to_images)):
+        error = np.abs(rounded - exact).max() / np.abs(exact).max()
+        assert 1e-4 < error < 0.02
+
+
+@pytest.mark.parametrize(
+    ("settings", "policy", "rounds"),
+    [
+        ({"filters": 32}, "float32", True),
+        ({"filters": 2}, "float32", False),
+        ({"filters": 32, "kernel_size": 1}, "float32", False),
+        ({"filters": 32}, "mixed_bfloat16", False),
+    ],
+)
+def test_only_convolutions_with_much_to_multiply_round(settings, policy, rounds):
+    image = keras.Input((8, 8, 32))
+    layer = keras.layers.Conv2D(**{"kernel_size": 3, "padding": "same", "dtype": policy} | settings)
+    network = keras.Model(image, layer(image))
+
+    with quick_layers(network, bfloat16=True):
+        assert layer.convolution_op.keywords["bfloat16"] == rounds
+
+
 @pytest.mark.parametrize(
     ("settings", "quick"),
     [
@@ -187,9 +232,9 @@ def test_what_is_traced_before_the_first_epoch_has_quick_layers_too(colors, tmp_
     """Keras keeps the step that was traced first."""
     traced = []
 
-    def convolve(inputs, kernel):
+    def convolve(inputs, kernel, **settings):
         traced.append(kernel.path)
-        return forward(inputs, kernel)
+        return forward(inputs, kernel, **settings)
 
     forward = module._forward_both_ways
     monkeypatch.setattr(module, "_forward_both_ways", convolve)

@@ -153,7 +153,7 @@ def test_biases_learn_faster_by_what_the_settings_say(colors):
 @pytest.fixture(scope="module")
 def fast_run(colors, tmp_path_factory):
     splits = colors.split(0.2, 0.2, seed=0)
-    config = TrainConfig(recipe="fast", architecture="speed_cnn_narrow", epochs=4, start_size=16, batch_size=8)
+    config = TrainConfig(recipe="fast", architecture="speed_cnn_narrow", epochs=8, start_size=16, batch_size=8)
     folder = tmp_path_factory.mktemp("fast") / "run"
     return opsin.train(splits.train, splits.val, config, test=splits.test, out=RunFolder.create(folder))
 

@@ -182,7 +182,9 @@ def train(
     seed: int = typer.Option(
         0, help="The same seed gives the same split and, on one CPU, the same network.", rich_help_panel=DATA
     ),
-    precision: str = typer.Option("auto", help="auto, float32, mixed_float16 or mixed_bfloat16.", rich_help_panel=DATA),
+    precision: str = typer.Option(
+        "auto", help="auto, float32, mixed_float16, mixed_bfloat16 or bfloat16_products.", rich_help_panel=DATA
+    ),
     profile: bool = typer.Option(False, "--profile", help="Tell at the end where the time went.", rich_help_panel=DATA),
     tensorboard: bool = typer.Option(
         False, "--tensorboard", help="Also write TensorBoard logs into the run.", rich_help_panel=DATA

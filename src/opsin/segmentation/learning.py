@@ -23,6 +23,7 @@ from opsin.segmentation.plan import SegmentPlan
 from opsin.segmentation.policies import get_pair_policy
 from opsin.segmentation.store import StoredPairs
 from opsin.segmentation.watching import MeanIoU, PixelAccuracy
+from opsin.training.config import policy_of
 from opsin.training.fit import GPU_WORKERS, Fitted, Phase, fit
 from opsin.training.network import compile_network, device_scope
 from opsin.training.plan import gpu_count
@@ -55,7 +56,7 @@ class Taught:
 def build(plan: SegmentPlan, class_count: int, *, precision: str, say: Callable[[str], None] = lambda line: None):
     """Build the network that a plan names, with its weights, in an arithmetic."""
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
+    keras.config.set_dtype_policy(policy_of(precision))
     try:
         config = plan.config
         return build_segmentation_network(
@@ -177,7 +178,7 @@ def _taught(
 ) -> Taught:
     if not history:
         return Taught(None, history, fitted.completed, fitted.error)
-    if plan.config.precision != "float32":
+    if policy_of(plan.config.precision) != "float32":
         single = build(replace(plan, weights=None), class_count, precision="float32")
         copy_weights(network, single)
         network = single

@@ -179,7 +179,8 @@ def _built(plan: SegmentPlan, class_count: int, run: RunFolder) -> tuple[Any, Se
 
     config = plan.config
     if config.precision == AUTO:
-        precision = quickest_precision(lambda: build(replace(plan, weights=None), class_count, precision="float32"))
+        bare = replace(plan, weights=None)
+        precision = quickest_precision(lambda: build(bare, class_count, precision="float32"), config.optimizer)
         config = config.replace(precision=precision)
         plan = replace(plan, config=config)
     keras.utils.set_random_seed(config.seed)

@@ -10,6 +10,7 @@ from opsin.architectures.blocks import logits_head
 from opsin.architectures.cuts import Block, find_blocks
 from opsin.errors import ModelError
 from opsin.exporters.litert import convert, replace_arrays
+from opsin.training.config import policy_of
 from opsin.training.network import build
 from opsin.training.plan import Plan, gpu_count
 
@@ -86,16 +87,16 @@ def build_with_head(
     Args:
         plan: settings, recipe and weights.
         class_count: k.
-        precision: a Keras dtype policy.
+        precision: arithmetic, settled.
         say: is called with a sentence on what of a file of weights was left out.
     """
     keras.utils.set_random_seed(plan.config.seed)  # A hidden layer is random.
     network = build(plan, class_count, precision=precision, weights=plan.weights, say=say)
     x = network.get_layer("features").output
     if plan.config.head == "dense":
-        options = {"activation": "relu", "kernel_initializer": "he_normal", "dtype": precision}
+        options = {"activation": "relu", "kernel_initializer": "he_normal", "dtype": policy_of(precision)}
         x = keras.layers.Dense(DENSE_UNITS, name="hidden", **options)(x)
-        x = keras.layers.Dropout(DENSE_DROPOUT, name="hidden_dropout", dtype=precision)(x)
+        x = keras.layers.Dropout(DENSE_DROPOUT, name="hidden_dropout", dtype=policy_of(precision))(x)
     elif network.output_shape[-1] == class_count:
         return network  # Some have a single unit for two classes.
     return keras.Model(network.inputs[0], logits_head(x, class_count), name=network.name)

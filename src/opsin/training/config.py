@@ -41,7 +41,10 @@ HEADS = ("linear", "dense")
 UNFREEZE = (AUTO, "none", "all")
 MONITORS = ("val_accuracy", "val_loss")
 CLASS_WEIGHTS = ("none", "auto")
-PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
+BFLOAT16_PRODUCTS = "bfloat16_products"
+"""float32, but for what convolutions multiply to give and to pass back; their kernels' gradients are float32's."""
+
+PRECISIONS = (AUTO, "float32", "mixed_float16", "mixed_bfloat16", BFLOAT16_PRODUCTS)
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,10 @@ class TrainConfig(Settings):
         group_by: a regular expression for the pictures' paths that tells groups, each of which stays in one part; None
             for the groups that the data itself names.
         seed: the same seed on the same CPU gives the same network, bit for bit.
-        precision: arithmetic of training: `auto` is mixed_float16 on a GPU, mixed_bfloat16 on a CPU with units for it
-            (Intel AMX) for our networks from scratch without depthwise convolutions, and float32 elsewhere.
+        precision: arithmetic of training: a Keras dtype policy, or `bfloat16_products`: float32, but for the products
+            that convolutions give and pass back. `auto` is mixed_float16 on a GPU; on a CPU with units for bfloat16
+            (Intel AMX) mixed_bfloat16 for our networks from scratch without depthwise convolutions, and
+            bfloat16_products for those that Muon trains; float32 elsewhere.
         profile: tell at the end where the time went.
         tensorboard: also write TensorBoard logs into the run folder.
         cache: keep decoded pictures for the next run.
@@ -214,6 +219,15 @@ RANGES = {
     "seed": (0, 2**31 - 1, "from 0 to 2147483647"),
     "cache_limit_gb": (0.0, 1e6, "of at least 0"),
 }
+
+
+def policy_of(precision: str) -> str:
+    """Return the Keras dtype policy of an arithmetic of `PRECISIONS`.
+
+    >>> policy_of("mixed_float16"), policy_of("bfloat16_products")
+    ('mixed_float16', 'float32')
+    """
+    return "float32" if precision == BFLOAT16_PRODUCTS else precision
 
 
 def seconds_of(budget: str) -> float:

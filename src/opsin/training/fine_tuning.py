@@ -14,7 +14,7 @@ from opsin.errors import UsageError
 from opsin.names import CHECKPOINT
 from opsin.pipeline import PlainBatches
 from opsin.training.backbone import Backbone, build_with_head
-from opsin.training.config import FIND, TrainConfig
+from opsin.training.config import FIND, TrainConfig, policy_of
 from opsin.training.feature_batches import FeatureBatches, PlainFeatureBatches
 from opsin.training.fit import Fitted, Phase, fit, training_batches
 from opsin.training.frozen import FrozenOutputs
@@ -134,7 +134,7 @@ def _end_to_end(
     with device_scope():
         network = backbone.network
         blocks = backbone.blocks
-        if config.precision != "float32" or gpu_count() > 1:
+        if policy_of(config.precision) != "float32" or gpu_count() > 1:
             network = build_with_head(backbone.plan, len(class_weights), precision=config.precision)
             copy_weights(backbone.network, network)
             # Variables that are named by a count have other names here.

@@ -12,7 +12,7 @@ from opsin.catalog import resolve
 from opsin.errors import UsageError
 from opsin.runtimes.keras import node_of
 from opsin.training.beginnings import freeze_to_whiten, rebuilt, start_as_identity
-from opsin.training.config import FIND, OPTIMIZERS, OWN, TrainConfig
+from opsin.training.config import FIND, OPTIMIZERS, OWN, TrainConfig, policy_of
 from opsin.training.losses import CrossEntropy, accuracy
 from opsin.training.muon import is_turned
 from opsin.training.plan import LEARNING_RATES, Plan, gpu_count
@@ -53,7 +53,7 @@ def as_saved(network: keras.Model, plan: Plan, class_count: int) -> keras.Model:
     A network of the user's own stays as they made it.
     """
     config = plan.config
-    if config.architecture == OWN or (config.precision == "float32" and not config.start_size):
+    if config.architecture == OWN or (policy_of(config.precision) == "float32" and not config.start_size):
         return network
     single = rebuilt(build(plan, class_count, precision="float32"), config.replace(start_size=0))
     copy_weights(network, single)
@@ -153,12 +153,12 @@ def build(
     Args:
         plan: settings and recipe.
         class_count: k.
-        precision: a Keras dtype policy: `"float32"`, `"mixed_float16"` or `"mixed_bfloat16"`.
+        precision: arithmetic, settled.
         weights: None for random ones, `"imagenet"`, or a file.
         say: is called with a sentence on what of a file was left out.
     """
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
+    keras.config.set_dtype_policy(policy_of(precision))
     try:
         if ".py:" in plan.config.architecture:
             return load_network(plan.config.architecture, plan.preprocess.shape, class_count)

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from opsin.errors import UsageError
-from opsin.training.config import AUTO, OWN
+from opsin.training.config import AUTO, BFLOAT16_PRODUCTS, OWN
 from opsin.training.network import build
 from opsin.training.plan import Plan, gpu_count
 from opsin.training.quick_layers import layers_of
@@ -30,25 +30,30 @@ def settle_precision(plan: Plan, class_count: int) -> Plan:
     if plan.weights or is_file or config.architecture == OWN:
         precision = "mixed_float16" if gpu_count() else "float32"
     else:
-        precision = quickest_precision(lambda: build(plan, class_count, precision="float32"))
+        precision = quickest_precision(lambda: build(plan, class_count, precision="float32"), config.optimizer)
     if is_file and precision != "float32" and not _builds(plan, class_count, precision):
         precision = "float32"
     return dataclasses.replace(plan, config=config.replace(precision=precision))
 
 
-def quickest_precision(make: Callable[[], keras.Model]) -> str:
-    """Return the dtype policy that a network trains fastest in on this machine.
+def quickest_precision(make: Callable[[], keras.Model], optimizer: str) -> str:
+    """Return the arithmetic that a network learns fastest in on this machine.
 
     On a processor with units for products of bfloat16 matrices (Intel's AMX), convolutions take a fifth of the time in
-    it, but those of each channel on its own, which they are no use for, take longer (`benchmarks.steps`).
+    it, but those of each channel on its own, which they are no use for, take longer (`benchmarks.steps`). Muon makes
+    steps of the same size in all directions of a kernel, also in those that rounding alone gives a gradient: with
+    kernels' gradients in bfloat16, they drift until the moving averages of normalisation are worth nothing.
 
     Args:
         make: builds the network; is called only where it depends on it.
+        optimizer: what changes the weights, by its name in the settings.
     """
     if gpu_count():
         return "mixed_float16"
     if keras.backend.backend() != "tensorflow" or not has_bfloat16_units():
         return "float32"
+    if optimizer == "muon":
+        return BFLOAT16_PRODUCTS
     return "float32" if any(map(_is_of_each_channel, layers_of(make()))) else "mixed_bfloat16"
 
 

@@ -1,10 +1,11 @@
-"""Layers that train faster on a CPU under TensorFlow, and give what Keras's own give.
+"""Layers that train faster on a CPU under TensorFlow, and give what Keras's own give, or nearly.
 
 What a convolution of stride 1 passes back is the convolution of what it is given with its kernel turned by 180 degrees,
 channels and filters exchanged (Dumoulin and Visin 2016, arXiv 1603.07285, section 4.1). TensorFlow's own operation for
 it takes several times as long where maps are small and channels many. And Keras puts batch normalisation together from
 some twenty operations, each of which goes through the whole map, where TensorFlow has one for each direction.
-`python -m benchmarks.steps` measures both.
+Where products of bfloat16 are asked for, they are summed in float32 as the processor does it, and a kernel's gradient,
+on which errors of all pictures and places gather, stays in float32. `python -m benchmarks.steps` measures all three.
 """
 
 import contextlib
@@ -16,19 +17,26 @@ import keras
 
 from opsin.training.plan import gpu_count
 
+_WORTH_ROUNDING = 100
+"""Multiply-adds for each number that a convolution takes or gives, from which on it gains time to round both."""
+
 
 @contextlib.contextmanager
-def quick_layers(network: keras.Model) -> Iterator[None]:
+def quick_layers(network: keras.Model, *, bfloat16: bool = False) -> Iterator[None]:
     """Let a network's convolutions and normalisations compute the quicker way while the block runs.
 
     What they give and pass back stays the same but for rounding. Nothing of it is saved. Whatever traces the network's
     step first has to be inside, since Keras keeps that step; blocks may be nested.
+
+    Args:
+        network: the network.
+        bfloat16: let convolutions in float32 that have much to multiply round what they multiply.
     """
     changed: list[tuple[keras.layers.Layer, str]] = []
     try:
         if _is_tensorflow_on_a_cpu():
             for layer in layers_of(network):
-                for name, ours in _quicker(layer).items():
+                for name, ours in _quicker(layer, bfloat16).items():
                     setattr(layer, name, ours)
                     changed.append((layer, name))
         yield
@@ -49,10 +57,11 @@ def _is_tensorflow_on_a_cpu() -> bool:
     return keras.backend.backend() == "tensorflow" and not gpu_count()
 
 
-def _quicker(layer: keras.layers.Layer) -> dict[str, Callable]:
+def _quicker(layer: keras.layers.Layer, bfloat16: bool) -> dict[str, Callable]:
     """Return what a layer's methods are replaced by, by name."""
     if "convolution_op" not in vars(layer) and _is_plain_convolution(layer):
-        return {"convolution_op": _forward_both_ways}
+        rounds = bfloat16 and layer.compute_dtype == "float32" and _multiplies_much(layer)
+        return {"convolution_op": functools.partial(_forward_both_ways, bfloat16=rounds)}
     if "call" not in vars(layer) and _is_plain_normalization(layer):
         return {"call": functools.partial(_normalize_at_once, layer)}
     return {}
@@ -70,6 +79,11 @@ def _is_plain_convolution(layer: keras.layers.Layer) -> bool:
     )
 
 
+def _multiplies_much(layer: keras.layers.Conv2D) -> bool:
+    height, width, channels, filters = layer.kernel.shape
+    return height * width * channels * filters / (channels + filters) >= _WORTH_ROUNDING
+
+
 def _is_plain_normalization(layer: keras.layers.Layer) -> bool:
     return (
         type(layer) is keras.layers.BatchNormalization
@@ -80,8 +94,14 @@ def _is_plain_normalization(layer: keras.layers.Layer) -> bool:
     )
 
 
-def _forward_both_ways(inputs: Any, kernel: Any) -> Any:
+def _forward_both_ways(inputs: Any, kernel: Any, *, bfloat16: bool = False) -> Any:
     import tensorflow as tf
+
+    def product(inputs: Any, kernel: Any) -> Any:
+        if not bfloat16:
+            return tf.nn.conv2d(inputs, kernel, 1, "SAME")
+        rounded = tf.nn.conv2d(tf.cast(inputs, tf.bfloat16), tf.cast(kernel, tf.bfloat16), 1, "SAME")
+        return tf.cast(rounded, inputs.dtype)
 
     @tf.custom_gradient
     def convolve(inputs: Any, kernel: Any) -> tuple[Any, Callable]:
@@ -94,9 +114,9 @@ def _forward_both_ways(inputs: Any, kernel: Any) -> Any:
                 strides=[1, 1, 1, 1],
                 padding="SAME",
             )
-            return tf.nn.conv2d(given, turned, 1, "SAME"), to_kernel
+            return product(given, turned), to_kernel
 
-        return tf.nn.conv2d(inputs, kernel, 1, "SAME"), backward
+        return product(inputs, kernel), backward
 
     # Keras gives its variable, in the precision of the layer; a gradient of one's own is for tensors.
     return convolve(inputs, tf.convert_to_tensor(keras.ops.convert_to_tensor(kernel)))
