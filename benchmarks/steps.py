@@ -1,12 +1,14 @@
 """What a training step on a CPU takes in Opsin, beside Keras's own, for the same network on the same batch.
 
 Two things make the difference: layers that compute the quicker way (`opsin.training.quick_layers`), and memory that is
-kept from step to step (`opsin.training.allocation`). The two kinds take turns in one process, a few steps each; of each
-turn the first step does not count, since memory is being given back or fetched again. Quoted is the ratio in each turn,
-of wall time and of processor time, which other work on the machine hardly changes.
+kept from step to step (`opsin.training.allocation`). On a processor with units for bfloat16 a third does: the
+arithmetic that `opsin train` chooses there, which is measured beside float32. All take turns in one process, a few
+steps each; of each turn the first step does not count, since memory is being given back or fetched again. Quoted is the
+ratio in each turn, of wall time and of processor time, which other work on the machine hardly changes.
 """
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable
 
@@ -16,6 +18,8 @@ import numpy as np
 from benchmarks.results import Figure, Result, Series, arguments, ratios
 from opsin.architectures import build_network
 from opsin.training.allocation import memory_kept
+from opsin.training.config import BFLOAT16_PRODUCTS, policy_of
+from opsin.training.precision import quickest_precision
 from opsin.training.quick_layers import quick_layers
 
 NETWORKS = (
@@ -31,13 +35,21 @@ NETWORKS = (
 Changed = Callable[[keras.Model], contextlib.AbstractContextManager]
 
 
-def step_of(name: str, side: int, batch_size: int, changed: Changed) -> Callable[[], None]:
+def build(name: str, side: int, precision: str = "float32") -> keras.Model:
+    """Build a network in an arithmetic."""
+    keras.config.set_dtype_policy(policy_of(precision))
+    try:
+        return build_network(name, (side, side, 3), 10)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def step_of(network: keras.Model, batch_size: int, changed: Changed) -> Callable[[], None]:
     """Return a function that trains one step of a network; it is traced while the network is changed."""
-    network = build_network(name, (side, side, 3), 10)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss, jit_compile=False)
     random = np.random.default_rng(0)
-    images = random.uniform(0, 255, (batch_size, side, side, 3)).astype("float32")
+    images = random.uniform(0, 255, (batch_size, *network.input_shape[1:])).astype("float32")
     labels = random.integers(0, 10, batch_size).astype("int32")
 
     def step() -> None:
@@ -68,18 +80,33 @@ def main() -> None:
     result = Result("steps", "python -m benchmarks.steps", settings)
     for name, side, batch_size in NETWORKS:
         keras.utils.clear_session()
-        plain = step_of(name, side, batch_size, contextlib.nullcontext)
-        quick = step_of(name, side, batch_size, quick_layers)
-        turns = []
+        # The fast recipe trains its networks by Muon, others are trained by AdamW.
+        optimizer = "muon" if name.startswith("speed_cnn") else "adamw"
+        chosen = quickest_precision(functools.partial(build, name, side), optimizer)
+        plain = step_of(build(name, side), batch_size, contextlib.nullcontext)
+        ours = {
+            precision: step_of(
+                build(name, side, precision),
+                batch_size,
+                functools.partial(quick_layers, bfloat16=precision == BFLOAT16_PRODUCTS),
+            )
+            for precision in dict.fromkeys(("float32", chosen))
+        }
+        turns: dict[str, list[tuple[float, float]]] = {"": [], **{precision: [] for precision in ours}}
         for _ in range(options.turns):
-            keras_own = timed(plain, options.steps)
+            turns[""].append(timed(plain, options.steps))
             with memory_kept():
-                turns.append((keras_own, timed(quick, options.steps)))
-        what = f"{name}, {side}x{side}, batches of {batch_size}: step of Keras / of Opsin"
-        walls = Series(what, "", ratios([one[0] for one, _ in turns], [two[0] for _, two in turns]))
-        processor = ratios([one[1] for one, _ in turns], [two[1] for _, two in turns])
-        result.series += [walls, Series(f"{what}, processor time", "", processor)]
-        result.figures.append(Figure(what, walls.median, at_least=1.0))
+                for precision, step in ours.items():
+                    turns[precision].append(timed(step, options.steps))
+        for precision in ours:
+            inside = "" if precision == "float32" else f" in {precision}"
+            what = f"{name}, {side}x{side}, batches of {batch_size}: step of Keras / of Opsin{inside}"
+            (keras_walls, keras_processor), (walls, processor) = (
+                zip(*turns[kind], strict=True) for kind in ("", precision)
+            )
+            wall = Series(what, "", ratios(keras_walls, walls))
+            result.series += [wall, Series(f"{what}, processor time", "", ratios(keras_processor, processor))]
+            result.figures.append(Figure(what, wall.median, at_least=1.0))
     result.publish(options.results)
 
 
