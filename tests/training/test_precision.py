@@ -3,11 +3,11 @@ import pytest
 
 from opsin.data.dataset import ImageDataset
 from opsin.images.drawing import draw_picture, save_image
-from opsin.training import precision as module
-from opsin.training import quick_layers
+from opsin.training import precision, processor, quick_layers
 from opsin.training.config import TrainConfig
 from opsin.training.plan import make_plan
-from opsin.training.precision import has_bfloat16_units, quickest_precision, settle_precision
+from opsin.training.precision import quickest_precision, settle_precision
+from opsin.training.processor import has_bfloat16_units
 
 
 @pytest.fixture
@@ -26,9 +26,10 @@ def machine(monkeypatch, tmp_path):
     def make(flags="", gpus=0):
         cpuinfo = tmp_path / "cpuinfo"
         cpuinfo.write_text(f"processor\t: 0\nflags\t\t: fpu vme{flags}\nbugs\t\t: spectre\n\nprocessor\t: 1\n")
-        monkeypatch.setattr(module, "_FLAGS", cpuinfo)
-        monkeypatch.setattr(module, "gpu_count", lambda: gpus)
+        monkeypatch.setattr(processor, "_FLAGS", cpuinfo)
+        monkeypatch.setattr(precision, "gpu_count", lambda: gpus)
         monkeypatch.setattr(quick_layers, "gpu_count", lambda: gpus)
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
         has_bfloat16_units.cache_clear()
 
     yield make
@@ -84,7 +85,16 @@ def test_convolutions_in_groups_and_in_inner_networks_count(machine):
 
 def test_where_the_processor_is_not_told_it_is_float32(machine, monkeypatch, tmp_path):
     machine()
-    monkeypatch.setattr(module, "_FLAGS", tmp_path / "nothing")
+    monkeypatch.setattr(processor, "_FLAGS", tmp_path / "nothing")
+
+    assert not has_bfloat16_units()
+
+
+def test_units_that_tensorflow_is_told_not_to_use_do_not_count(machine, monkeypatch):
+    machine(" amx_bf16")
+    assert has_bfloat16_units()
+    has_bfloat16_units.cache_clear()
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
 
     assert not has_bfloat16_units()
 

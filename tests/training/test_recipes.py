@@ -6,6 +6,7 @@ import opsin
 from opsin.architectures import build_network
 from opsin.errors import UsageError
 from opsin.images.drawing import save_image
+from opsin.training import recipes
 from opsin.training.config import TrainConfig
 from opsin.training.network import make_network
 from opsin.training.plan import make_plan
@@ -91,17 +92,21 @@ def test_more_pictures_have_fewer_epochs_and_larger_batches_but_never_no_step():
 
 
 @pytest.mark.parametrize(
-    ("budget", "pictures", "network"),
+    ("budget", "pictures", "bfloat16", "network"),
     [
-        (None, 50_000, "speed_cnn"),
-        (None, 5_000, "speed_cnn_narrow"),
-        ("10s", 50_000, "speed_cnn_narrow"),
-        ("10m", 50_000, "speed_cnn"),
-        ("30m", 50_000, "speed_cnn_wide"),
-        ("2m", 2_000, "speed_cnn_wide"),
+        (None, 50_000, False, "speed_cnn"),
+        (None, 50_000, True, "speed_cnn"),
+        (None, 5_000, False, "speed_cnn_narrow"),
+        ("10s", 50_000, False, "speed_cnn_narrow"),
+        ("10m", 50_000, False, "speed_cnn"),
+        ("10m", 50_000, True, "speed_cnn_wide"),
+        ("30m", 50_000, False, "speed_cnn_wide"),
+        ("2m", 2_000, False, "speed_cnn_wide"),
     ],
 )
-def test_a_budget_decides_how_large_the_network_is(budget, pictures, network):
+def test_a_budget_decides_how_large_the_network_is(monkeypatch, budget, pictures, bfloat16, network):
+    monkeypatch.setattr(recipes, "has_bfloat16_units", lambda: bfloat16)
+
     assert fast(TrainConfig(budget=budget), pictures)["architecture"] == network
 
 

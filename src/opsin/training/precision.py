@@ -1,9 +1,7 @@
 """In which arithmetic to train, where the settings leave it open."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 
@@ -11,9 +9,8 @@ from opsin.errors import UsageError
 from opsin.training.config import AUTO, BFLOAT16_PRODUCTS, OWN
 from opsin.training.network import build
 from opsin.training.plan import Plan, gpu_count
+from opsin.training.processor import has_bfloat16_units
 from opsin.training.quick_layers import layers_of
-
-_FLAGS = Path("/proc/cpuinfo")
 
 
 def settle_precision(plan: Plan, class_count: int) -> Plan:
@@ -63,15 +60,6 @@ def _builds(plan: Plan, class_count: int, precision: str) -> bool:
     except UsageError:
         return False
     return True
-
-
-@functools.cache
-def has_bfloat16_units() -> bool:
-    """Tell whether the processor has AMX for bfloat16; False where Linux does not tell."""
-    try:
-        return " amx_bf16 " in _FLAGS.read_text().replace("\n", " ")
-    except OSError:
-        return False
 
 
 def _is_of_each_channel(layer: keras.layers.Layer) -> bool:

@@ -21,6 +21,7 @@ from opsin.architectures.figures import PARAMETERS_AND_MULTIPLY_ADDS
 from opsin.architectures.weight_files import NONE
 from opsin.errors import UsageError
 from opsin.training.config import AUTO, TrainConfig, seconds_of
+from opsin.training.processor import has_bfloat16_units
 
 MOMENTUM = 0.85
 SUMMED_RATE = 11.5
@@ -41,8 +42,9 @@ LEAST_SHARE = {WIDE: 1.25, FAST: 0.75}
 STRETCH = 6
 """Under a budget there are at most so many times the epochs that there are without one."""
 
-MULTIPLY_ADDS_A_SECOND = 20e9
-"""What two cores get through in training, counted forward only: 15e9 were seen without AVX-512, 40e9 with it."""
+MULTIPLY_ADDS_A_SECOND, WITH_BFLOAT16 = 20e9, 60e9
+"""What two cores get through in training, counted forward only: 15e9 were seen without AVX-512, 40e9 with it, and 70e9
+with units for bfloat16."""
 
 
 def standard(config: TrainConfig, pictures: int) -> dict[str, Any]:
@@ -141,7 +143,8 @@ def _batch_size(pictures: int) -> int:
 def _affordable(config: TrainConfig, pictures: int) -> str:
     if config.budget is None:
         return FAST if pictures >= ENOUGH_FOR_FAST else NARROW
-    affordable = seconds_of(config.budget) * MULTIPLY_ADDS_A_SECOND / max(1, pictures)
+    speed = WITH_BFLOAT16 if has_bfloat16_units() else MULTIPLY_ADDS_A_SECOND
+    affordable = seconds_of(config.budget) * speed / max(1, pictures)
     for name, share in LEAST_SHARE.items():
         if affordable >= share * epochs_for(pictures) * PARAMETERS_AND_MULTIPLY_ADDS[name][1]:
             return name
