@@ -110,7 +110,7 @@ def plain_keras(
 
 
 def membrane(options: Any) -> Result:
-    config = SegmentConfig(**MEMBRANE, epochs=options.epochs)
+    config = SegmentConfig(**MEMBRANE, epochs=options.epochs, precision="float32")
     data = SegmentationDataset.open(options.data, names=("membrane", "cell"))
     train, val, test = data.split(VAL, TEST)
     settings = {**MEMBRANE, "epochs": options.epochs, "pictures": [len(train), len(val), len(test)]}

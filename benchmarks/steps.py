@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.results import Figure, Result, Series, arguments, ratios
 from opsin.architectures import build_network
 from opsin.training.allocation import memory_kept
-from opsin.training.config import BFLOAT16_PRODUCTS, policy_of
+from opsin.training.network import arithmetic
 from opsin.training.precision import quickest_precision
 from opsin.training.quick_layers import quick_layers
 
@@ -37,11 +37,8 @@ Changed = Callable[[keras.Model], contextlib.AbstractContextManager]
 
 def build(name: str, side: int, precision: str = "float32") -> keras.Model:
     """Build a network in an arithmetic."""
-    keras.config.set_dtype_policy(policy_of(precision))
-    try:
+    with arithmetic(precision):
         return build_network(name, (side, side, 3), 10)
-    finally:
-        keras.config.set_dtype_policy("float32")
 
 
 def step_of(network: keras.Model, batch_size: int, changed: Changed) -> Callable[[], None]:
@@ -88,7 +85,7 @@ def main() -> None:
             precision: step_of(
                 build(name, side, precision),
                 batch_size,
-                functools.partial(quick_layers, bfloat16=precision == BFLOAT16_PRODUCTS),
+                functools.partial(quick_layers, precision=precision),
             )
             for precision in dict.fromkeys(("float32", chosen))
         }

@@ -132,7 +132,13 @@ def run(who: int, turns: Turns, results: Any, parts: DatasetSplits, config: opsi
 def measure(policy: str, options: Any, parts: DatasetSplits) -> list[Times]:
     """Run both trainings, Opsin's with an augmentation policy; return what plain Keras took, and Opsin."""
     config = opsin.TrainConfig(
-        architecture=options.arch, augment=policy, epochs=1 + options.epochs, batch_size=options.batch_size, patience=0
+        architecture=options.arch,
+        augment=policy,
+        epochs=1 + options.epochs,
+        batch_size=options.batch_size,
+        patience=0,
+        # As the rival's.
+        precision="float32",
     )
     # Once, for both.
     decode_datasets(parts, make_plan(config, parts.train).preprocess)

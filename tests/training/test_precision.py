@@ -29,7 +29,8 @@ def machine(monkeypatch, tmp_path):
         monkeypatch.setattr(processor, "_FLAGS", cpuinfo)
         monkeypatch.setattr(precision, "gpu_count", lambda: gpus)
         monkeypatch.setattr(quick_layers, "gpu_count", lambda: gpus)
-        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+        for name in ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA"):
+            monkeypatch.delenv(name, raising=False)
         has_bfloat16_units.cache_clear()
 
     yield make
@@ -90,11 +91,15 @@ def test_where_the_processor_is_not_told_it_is_float32(machine, monkeypatch, tmp
     assert not has_bfloat16_units()
 
 
-def test_units_that_tensorflow_is_told_not_to_use_do_not_count(machine, monkeypatch):
+@pytest.mark.parametrize(
+    "setting",
+    [("TF_ENABLE_ONEDNN_OPTS", "0"), ("TF_ENABLE_ONEDNN_OPTS", "False"), ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")],
+)
+def test_units_that_tensorflow_is_told_not_to_use_do_not_count(machine, monkeypatch, setting):
     machine(" amx_bf16")
     assert has_bfloat16_units()
     has_bfloat16_units.cache_clear()
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv(*setting)
 
     assert not has_bfloat16_units()
 

@@ -64,7 +64,7 @@ def test_products_of_bfloat16_leave_the_gradients_of_kernels_in_float32():
         return given, *tape.gradient(loss, [images, layer.kernel.value])
 
     given, to_images, to_kernel = step()
-    with quick_layers(network, bfloat16=True):
+    with quick_layers(network, "bfloat16_products"):
         ours, ours_to_images, ours_to_kernel = step()
 
     assert ours.dtype == ours_to_images.dtype == ours_to_kernel.dtype == "float32"
@@ -88,7 +88,7 @@ def test_only_convolutions_with_much_to_multiply_round(settings, policy, rounds)
     layer = keras.layers.Conv2D(**{"kernel_size": 3, "padding": "same", "dtype": policy} | settings)
     network = keras.Model(image, layer(image))
 
-    with quick_layers(network, bfloat16=True):
+    with quick_layers(network, "bfloat16_products"):
         assert layer.convolution_op.keywords["bfloat16"] == rounds
 
 
@@ -137,12 +137,25 @@ def one_step(network, images):
     return [given, *tape.gradient(loss, [images, *variables]), *[v.value for v in network.variables]]
 
 
+@pytest.fixture
+def at_once(monkeypatch):
+    """Note the normalisations that are one operation."""
+    seen, fused = [], tf.raw_ops.FusedBatchNormV3
+
+    def note(**inputs):
+        seen.append(inputs["x"].shape)
+        return fused(**inputs)
+
+    monkeypatch.setattr(tf.raw_ops, "FusedBatchNormV3", note)
+    return seen
+
+
 @pytest.mark.parametrize("pictures", [1, 8])
 @pytest.mark.parametrize(
     "settings",
     [{}, {"scale": False}, {"center": False}, {"momentum": 0.6, "epsilon": 1e-5}, {"axis": 3}, {"trainable": False}],
 )
-def test_normalization_is_that_of_keras(settings, pictures):
+def test_normalization_is_that_of_keras(settings, pictures, at_once):
     images = np.random.default_rng(1).normal(3, 2, (pictures, 5, 4, 3)).astype("float32")
     expected = one_step(normalization(**settings), images)
     network = normalization(**settings)
@@ -150,6 +163,7 @@ def test_normalization_is_that_of_keras(settings, pictures):
     with quick_layers(network):
         received = one_step(network, images)
 
+    assert bool(at_once) == settings.get("trainable", True)
     assert len(received) == len(expected)
     for ours, keras_own in zip(received, expected, strict=True):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-4)
@@ -168,7 +182,7 @@ def test_normalization_of_a_single_value_is_that_of_keras():
         np.testing.assert_allclose(ours, keras_own, rtol=1e-6)
 
 
-def test_normalization_in_bfloat16_keeps_its_statistics_in_float32():
+def test_normalization_in_bfloat16_keeps_its_statistics_in_float32(at_once):
     images = np.random.default_rng(1).normal(3, 2, (8, 5, 4, 3)).astype("float32")
     expected = one_step(normalization(), images)
     network = normalization(dtype="mixed_bfloat16")
@@ -176,6 +190,7 @@ def test_normalization_in_bfloat16_keeps_its_statistics_in_float32():
     with quick_layers(network):
         given, *_, mean, variance = one_step(network, images)
 
+    assert at_once
     assert given.dtype == "bfloat16"
     assert mean.dtype == variance.dtype == "float32"
     np.testing.assert_allclose(mean, expected[-2], rtol=1e-3)
@@ -192,6 +207,21 @@ def test_only_normalizations_that_it_is_right_for_are_changed(settings, quick):
     with quick_layers(network):
         assert bool(changed(network)) == quick
     assert not changed(network)
+
+
+def test_layers_of_inner_networks_are_changed_once_and_by_the_outermost_block():
+    image = keras.Input((8, 8, 3))
+    inner = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Conv2D(3, 3, padding="same"), keras.layers.BatchNormalization()]
+    )
+    network = keras.Model(image, inner(inner(image)))
+
+    with quick_layers(network):
+        assert len(changed(inner)) == 2
+        with quick_layers(network):
+            pass
+        assert len(changed(inner)) == 2
+    assert not changed(inner)
 
 
 def test_normalization_of_vectors_and_outside_training_is_that_of_keras():
@@ -214,7 +244,7 @@ def test_a_gpu_keeps_its_own_gradients(monkeypatch):
     small = build_network("cifar_cnn", (32, 32, 3), 2)
     monkeypatch.setattr(module, "gpu_count", lambda: 1)
 
-    with quick_layers(small):
+    with quick_layers(small), quick_layers(network):
         assert not changed(network) + changed(small)
 
 
@@ -227,14 +257,15 @@ def test_a_network_is_left_as_it_was_after_an_error():
     assert not changed(network)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16_products"])
 @pytest.mark.parametrize("settings", [{"learning_rate": "find"}, {"budget": "1s"}])
-def test_what_is_traced_before_the_first_epoch_has_quick_layers_too(colors, tmp_path, monkeypatch, settings):
+def test_what_is_traced_before_the_first_epoch_has_quick_layers_too(colors, tmp_path, monkeypatch, settings, precision):
     """Keras keeps the step that was traced first."""
     traced = []
 
-    def convolve(inputs, kernel, **settings):
-        traced.append(kernel.path)
-        return forward(inputs, kernel, **settings)
+    def convolve(inputs, kernel, *, bfloat16):
+        traced.append(bfloat16)
+        return forward(inputs, kernel, bfloat16=bfloat16)
 
     forward = module._forward_both_ways
     monkeypatch.setattr(module, "_forward_both_ways", convolve)
@@ -245,9 +276,10 @@ def test_what_is_traced_before_the_first_epoch_has_quick_layers_too(colors, tmp_
 
     monkeypatch.setattr("keras.Model.fit", no_fit)
     splits = colors.split(0.2, 0.2, seed=0)
-    config = opsin.TrainConfig(architecture="cifar_cnn", epochs=1, batch_size=16, **settings)
+    config = opsin.TrainConfig(architecture="cifar_cnn", epochs=1, batch_size=16, precision=precision, **settings)
 
     with pytest.raises(RuntimeError, match="before the first epoch"):
         opsin.train(splits.train, splits.val, config, out=RunFolder.create(tmp_path / "run"))
 
     assert traced
+    assert any(traced) == (precision == "bfloat16_products")

@@ -110,6 +110,12 @@ def test_a_budget_decides_how_large_the_network_is(monkeypatch, budget, pictures
     assert fast(TrainConfig(budget=budget), pictures)["architecture"] == network
 
 
+def test_a_budget_counts_on_bfloat16_only_where_it_is_trained_in(monkeypatch):
+    monkeypatch.setattr(recipes, "has_bfloat16_units", lambda: True)
+
+    assert fast(TrainConfig(budget="10m", precision="float32"), 50_000)["architecture"] == "speed_cnn"
+
+
 def test_a_budget_may_be_used_for_more_epochs():
     assert fast(TrainConfig(budget="30m"), 50_000)["epochs"] == 6 * fast(TrainConfig(), 50_000)["epochs"]
 

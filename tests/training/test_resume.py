@@ -73,6 +73,43 @@ def test_a_run_that_was_killed_and_resumed_ends_bit_for_bit_as_one_that_was_not(
     assert all(np.array_equal(a, b) for a, b in zip(weights(resumed), weights(whole), strict=True))
 
 
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "bfloat16_products"])
+def test_runs_in_bfloat16_are_resumed_bit_for_bit_too(colors, tmp_path, precision):
+    planned = config(architecture="speed_cnn_narrow", epochs=2, precision=precision)
+    expected = run(colors, RunFolder.create(tmp_path / "whole"), planned)
+    with pytest.raises(KeyboardInterrupt):
+        run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_started", 2, die)]), planned)
+
+    resumed = run(colors, RunFolder.resume(tmp_path / "run"), planned)
+
+    assert without_times(resumed.history) == without_times(expected.history)
+    assert all(np.array_equal(a, b) for a, b in zip(weights(resumed), weights(expected), strict=True))
+
+
+@pytest.mark.parametrize("units", [False, True])
+def test_what_the_machine_settled_stays_when_a_run_is_resumed_on_another(colors, tmp_path, monkeypatch, units):
+    def move_to(has_units: bool) -> None:
+        monkeypatch.setattr("opsin.training.recipes.has_bfloat16_units", lambda: has_units)
+        monkeypatch.setattr("opsin.training.precision.has_bfloat16_units", lambda: has_units)
+
+    # So many pictures, for one of the speeds, that a larger network is too slow.
+    monkeypatch.setattr("opsin.training.recipes.IN_BFLOAT16", 1e12)
+    monkeypatch.setattr("opsin.training.recipes.MULTIPLY_ADDS_A_SECOND", 1.0)
+    planned = TrainConfig(recipe="fast", image_size=16, epochs=2, budget="10m")
+    move_to(units)
+    with pytest.raises(KeyboardInterrupt):
+        run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_started", 2, die)]), planned)
+    before = TrainConfig.from_toml(tmp_path / "run" / "config.toml")
+    move_to(not units)
+
+    run(colors, RunFolder.resume(tmp_path / "run"), planned)
+
+    after = TrainConfig.from_toml(tmp_path / "run" / "config.toml")
+    assert before.architecture == ("speed_cnn_wide" if units else "speed_cnn_narrow")
+    assert before.precision == ("bfloat16_products" if units else "float32")
+    assert (after.architecture, after.precision) == (before.architecture, before.precision)
+
+
 def test_ctrl_c_keeps_the_best_model_and_the_run_can_be_resumed(colors, whole, tmp_path):
     stopped = run(colors, RunFolder.create(tmp_path / "run", [interrupting("epoch_started", 3, press_ctrl_c)]))
 

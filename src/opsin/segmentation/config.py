@@ -64,8 +64,7 @@ class SegmentConfig(Settings):
         val: fraction of the pictures for validation.
         test: fraction of the pictures held out for the report.
         seed: the same seed on the same CPU gives the same network.
-        precision: arithmetic of training, as in `TrainConfig`: `auto` is mixed_float16 on a GPU; on a CPU with units
-            for bfloat16 (Intel AMX) mixed_bfloat16 for networks without depthwise convolutions; float32 elsewhere.
+        precision: arithmetic of training, and what `auto` is, as in `opsin.TrainConfig`; here with weights as well.
         profile: tell at the end where the time went.
         tensorboard: also write TensorBoard logs into the run folder.
         cache: keep decoded pictures and masks for the next run.

@@ -25,7 +25,7 @@ from opsin.segmentation.store import StoredPairs
 from opsin.segmentation.watching import MeanIoU, PixelAccuracy
 from opsin.training.config import policy_of
 from opsin.training.fit import GPU_WORKERS, Fitted, Phase, fit
-from opsin.training.network import compile_network, device_scope
+from opsin.training.network import arithmetic, compile_network, device_scope
 from opsin.training.plan import gpu_count
 from opsin.training.run_folder import RunFolder
 from opsin.training.stopping import StopRequest
@@ -55,15 +55,11 @@ class Taught:
 
 def build(plan: SegmentPlan, class_count: int, *, precision: str, say: Callable[[str], None] = lambda line: None):
     """Build the network that a plan names, with its weights, in an arithmetic."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy_of(precision))
-    try:
-        config = plan.config
+    config = plan.config
+    with arithmetic(precision):
         return build_segmentation_network(
             config.architecture, plan.recipe.shape, class_count, config.network, weights=plan.weights, say=say
         )
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def teach(

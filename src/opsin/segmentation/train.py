@@ -23,7 +23,7 @@ from opsin.segmentation.segmenter import Segmenter
 from opsin.segmentation.showing import save_page
 from opsin.segmentation.store import StoredPairs, decode_pairs
 from opsin.training.allocation import memory_kept
-from opsin.training.checks import require_same_run
+from opsin.training.checks import as_begun, require_same_run
 from opsin.training.config import AUTO
 from opsin.training.decoding import DecodingEvents, account_for, lost_pictures
 from opsin.training.progress import TerminalProgress
@@ -87,6 +87,8 @@ def train_segmentation(
     parts = {TRAIN: train, VAL: val, TEST: test if test is not None else val.subset([])}
     with run.beginning():
         config = config or (SegmentConfig() if run.fresh else SegmentConfig.from_toml(run / CONFIG))
+        if not run.fresh:
+            config = as_begun(run, config)
         _require_trainable(parts, config)
         plan = make_plan(config)
         if not run.fresh:

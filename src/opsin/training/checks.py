@@ -66,6 +66,13 @@ def parts_of_run(run: RunFolder, dataset: ImageDataset) -> DatasetSplits:
     return DatasetSplits(**parts)
 
 
+def as_begun(run: RunFolder, config: Settings) -> Settings:
+    """Return the settings of a run that is resumed with what the machine has settled in the place of `auto`."""
+    before = type(config).from_toml(run / CONFIG)
+    open_ = {name: getattr(before, name) for name in ("architecture", "precision") if getattr(config, name) == AUTO}
+    return config.replace(**open_)
+
+
 def require_same_run(run: RunFolder, config: Settings, parts: Mapping[str, ImageDataset]) -> None:
     """Raise unless a run that is resumed has the settings and the split that it was started with.
 

@@ -42,7 +42,8 @@ UNFREEZE = (AUTO, "none", "all")
 MONITORS = ("val_accuracy", "val_loss")
 CLASS_WEIGHTS = ("none", "auto")
 BFLOAT16_PRODUCTS = "bfloat16_products"
-"""float32, but for what convolutions multiply to give and to pass back; their kernels' gradients are float32's."""
+"""float32, but for the products of large plain convolutions with what they take and with what they are passed back;
+their kernels' gradients are float32's. On a CPU under TensorFlow; elsewhere it is float32."""
 
 PRECISIONS = (AUTO, "float32", "mixed_float16", "mixed_bfloat16", BFLOAT16_PRODUCTS)
 
@@ -107,9 +108,9 @@ class TrainConfig(Settings):
             for the groups that the data itself names.
         seed: the same seed on the same CPU gives the same network, bit for bit.
         precision: arithmetic of training: a Keras dtype policy, or `bfloat16_products`: float32, but for the products
-            that convolutions give and pass back. `auto` is mixed_float16 on a GPU; on a CPU with units for bfloat16
-            (Intel AMX) mixed_bfloat16 for our networks from scratch without depthwise convolutions, and
-            bfloat16_products for those that Muon trains; float32 elsewhere.
+            that convolutions give and pass back, on a CPU under TensorFlow. `auto` is mixed_float16 on a GPU; on a CPU
+            with units for bfloat16 (Intel AMX), for networks of the catalogue from scratch, bfloat16_products where
+            Muon trains them, mixed_bfloat16 where they have no depthwise convolutions; float32 elsewhere.
         profile: tell at the end where the time went.
         tensorboard: also write TensorBoard logs into the run folder.
         cache: keep decoded pictures for the next run.

@@ -17,7 +17,7 @@ from opsin.names import CHECKPOINT, TENSORBOARD
 from opsin.pipeline import LEAST_WORKERS, TrainingBatches
 from opsin.training.callbacks import DivergedError, EpochSeeds, Events, LearningRate, Memory
 from opsin.training.checkpoint import load_best, load_last, save_best
-from opsin.training.config import BFLOAT16_PRODUCTS, SCHEDULES, TrainConfig
+from opsin.training.config import SCHEDULES, TrainConfig
 from opsin.training.feature_batches import FeatureBatches
 from opsin.training.plan import gpu_count
 from opsin.training.quick_layers import quick_layers
@@ -89,12 +89,12 @@ def fit(
     """
     phase = phase or Phase(run / CHECKPOINT)
     state = load_last(phase.checkpoint, network)
-    if phase.keep_better and not state.epoch:
-        # Judged as epochs are, smoothing, penalties and rounding included.
-        logs = network.evaluate(val, verbose=0, return_dict=True)
-        state.best = score_of(config.monitor, {f"val_{name}": value for name, value in logs.items()})
-        save_best(phase.checkpoint, network, state)
-    with quick_layers(network, bfloat16=config.precision == BFLOAT16_PRODUCTS):
+    with quick_layers(network, config.precision):
+        if phase.keep_better and not state.epoch:
+            # Judged as epochs are, smoothing, penalties and rounding included.
+            logs = network.evaluate(val, verbose=0, return_dict=True)
+            state.best = score_of(config.monitor, {f"val_{name}": value for name, value in logs.items()})
+            save_best(phase.checkpoint, network, state)
         try:
             config = settle_rate(network, batches, config, run=run, phase=phase, stop=stop)
         except StoppedByUser:

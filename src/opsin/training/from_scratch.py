@@ -48,6 +48,7 @@ def compare_with_scratch(
         architecture=AUTO,
         image_size=None,
         augment=AUTO,
+        precision=AUTO,
         budget=f"{seconds:g}s",
         # Time alone ends it.
         epochs=MOST_EPOCHS,

@@ -157,12 +157,19 @@ def build(
         weights: None for random ones, `"imagenet"`, or a file.
         say: is called with a sentence on what of a file was left out.
     """
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy_of(precision))
-    try:
+    with arithmetic(precision):
         if ".py:" in plan.config.architecture:
             return load_network(plan.config.architecture, plan.preprocess.shape, class_count)
         return build_network(plan.config.architecture, plan.preprocess.shape, class_count, weights=weights, say=say)
+
+
+@contextlib.contextmanager
+def arithmetic(precision: str) -> Iterator[None]:
+    """Let layers that are made while the block runs compute in a precision of the settings."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy_of(precision))
+    try:
+        yield
     finally:
         keras.config.set_dtype_policy(before)
 

@@ -153,7 +153,7 @@ def _refuse_from_scratch(config: TrainConfig) -> None:
 
 def settings_of(plan: Plan, config: TrainConfig) -> TrainConfig:
     """Return the settings that a run is known by: the plan's, but under a budget what is searched for stays open."""
-    if config.budget is None:
+    if config.budget is None or not plan.weights:
         return plan.config
     return plan.config.replace(architecture=config.architecture, image_size=config.image_size)
 

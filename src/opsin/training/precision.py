@@ -24,7 +24,10 @@ def settle_precision(plan: Plan, class_count: int) -> Plan:
     if config.precision != AUTO:
         return plan
     is_file = ".py:" in config.architecture
-    if plan.weights or is_file or config.architecture == OWN:
+    if config.architecture == OWN:
+        # It is used as it comes.
+        precision = "float32"
+    elif plan.weights or is_file:
         precision = "mixed_float16" if gpu_count() else "float32"
     else:
         precision = quickest_precision(lambda: build(plan, class_count, precision="float32"), config.optimizer)

@@ -95,7 +95,8 @@ def _say_what_is_trained(plan: Plan, network: "keras.Model", run: RunFolder) -> 
         "network_built",
         name=config.architecture if config.architecture in ARCHITECTURES else network.name,
         weights=config.weights,
-        precision=config.precision,
+        # What comes with weights computes its features in float32.
+        precision="float32" if plan.weights else config.precision,
         input_shape=list(plan.preprocess.shape),
         parameters=summary.parameters,
         multiply_adds=summary.multiply_adds,

@@ -13,7 +13,10 @@ def has_bfloat16_units() -> bool:
 
     False where the system does not tell, as those other than Linux.
     """
-    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in ("0", "false"):
+        return False
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    if allowed not in ("", "ALL", "DEFAULT") and "AMX" not in allowed:
         return False
     try:
         return "amx_bf16" in _FLAGS.read_text().split()

@@ -4,8 +4,8 @@ What a convolution of stride 1 passes back is the convolution of what it is give
 channels and filters exchanged (Dumoulin and Visin 2016, arXiv 1603.07285, section 4.1). TensorFlow's own operation for
 it takes several times as long where maps are small and channels many. And Keras puts batch normalisation together from
 some twenty operations, each of which goes through the whole map, where TensorFlow has one for each direction.
-Where products of bfloat16 are asked for, they are summed in float32 as the processor does it, and a kernel's gradient,
-on which errors of all pictures and places gather, stays in float32. `python -m benchmarks.steps` measures all three.
+Where products of bfloat16 are asked for, a kernel's gradient, in which errors of all pictures and places gather, stays
+in float32. `python -m benchmarks.steps` measures all three.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 
+from opsin.training.config import BFLOAT16_PRODUCTS
 from opsin.training.plan import gpu_count
 
 _WORTH_ROUNDING = 100
@@ -22,7 +23,7 @@ _WORTH_ROUNDING = 100
 
 
 @contextlib.contextmanager
-def quick_layers(network: keras.Model, *, bfloat16: bool = False) -> Iterator[None]:
+def quick_layers(network: keras.Model, precision: str = "float32") -> Iterator[None]:
     """Let a network's convolutions and normalisations compute the quicker way while the block runs.
 
     What they give and pass back stays the same but for rounding. Nothing of it is saved. Whatever traces the network's
@@ -30,13 +31,14 @@ def quick_layers(network: keras.Model, *, bfloat16: bool = False) -> Iterator[No
 
     Args:
         network: the network.
-        bfloat16: let convolutions in float32 that have much to multiply round what they multiply.
+        precision: arithmetic, settled. With `bfloat16_products`, the changed convolutions that have much to multiply
+            round what they multiply, give and pass back.
     """
     changed: list[tuple[keras.layers.Layer, str]] = []
     try:
         if _is_tensorflow_on_a_cpu():
             for layer in layers_of(network):
-                for name, ours in _quicker(layer, bfloat16).items():
+                for name, ours in _quicker(layer, precision).items():
                     setattr(layer, name, ours)
                     changed.append((layer, name))
         yield
@@ -57,10 +59,10 @@ def _is_tensorflow_on_a_cpu() -> bool:
     return keras.backend.backend() == "tensorflow" and not gpu_count()
 
 
-def _quicker(layer: keras.layers.Layer, bfloat16: bool) -> dict[str, Callable]:
+def _quicker(layer: keras.layers.Layer, precision: str) -> dict[str, Callable]:
     """Return what a layer's methods are replaced by, by name."""
     if "convolution_op" not in vars(layer) and _is_plain_convolution(layer):
-        rounds = bfloat16 and layer.compute_dtype == "float32" and _multiplies_much(layer)
+        rounds = precision == BFLOAT16_PRODUCTS and layer.compute_dtype == "float32" and _multiplies_much(layer)
         return {"convolution_op": functools.partial(_forward_both_ways, bfloat16=rounds)}
     if "call" not in vars(layer) and _is_plain_normalization(layer):
         return {"call": functools.partial(_normalize_at_once, layer)}
@@ -70,6 +72,7 @@ def _quicker(layer: keras.layers.Layer, bfloat16: bool) -> dict[str, Callable]:
 def _is_plain_convolution(layer: keras.layers.Layer) -> bool:
     return (
         type(layer) is keras.layers.Conv2D
+        and layer.built
         # Of a single pixel both are one.
         and (layer.padding == "same" or set(layer.kernel_size) == {1})
         and layer.data_format == "channels_last"
@@ -130,7 +133,7 @@ def _normalize_at_once(
 
     if not (training and layer.trainable) or mask is not None or len(inputs.shape) != 4:
         return type(layer).call(layer, inputs, training=training, mask=mask)
-    channels = inputs.shape[-1]
+    inputs, channels = tf.cast(inputs, layer.compute_dtype), inputs.shape[-1]
     scale = keras.ops.cast(layer.gamma, "float32") if layer.scale else tf.ones(channels)
     offset = keras.ops.cast(layer.beta, "float32") if layer.center else tf.zeros(channels)
     nothing = tf.zeros(0)
@@ -138,7 +141,7 @@ def _normalize_at_once(
         x=inputs, scale=scale, offset=offset, mean=nothing, variance=nothing, epsilon=layer.epsilon, is_training=True
     )
     # TensorFlow tells the variance of all pictures of which these are a sample, Keras keeps that of these.
-    count = tf.cast(tf.size(inputs) // channels, variance.dtype)
+    count = tf.cast(tf.size(inputs, tf.int64) // channels, variance.dtype)
     variance *= tf.maximum(count - 1, 1) / count
     for kept, found in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         kept.assign(kept * layer.momentum + found * (1 - layer.momentum))

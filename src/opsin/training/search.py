@@ -22,7 +22,7 @@ from opsin.evaluation.wording import interval, percent
 from opsin.features.speeds import recall_speed
 from opsin.names import CHECKPOINT
 from opsin.pipeline import TrainingBatches
-from opsin.training.config import AUTO, BFLOAT16_PRODUCTS, TrainConfig, seconds_of
+from opsin.training.config import AUTO, TrainConfig, seconds_of
 from opsin.training.fine_tuning import blocks_to_train, fine_tune
 from opsin.training.frozen import FrozenOutputs
 from opsin.training.learned import Learned
@@ -66,7 +66,7 @@ def epochs_that_fit(begun: Begun, batches: TrainingBatches, deadline: Deadline) 
     batches.start_epoch(config.epochs - 1)
     # One batch again and again: for one of another size, Keras would trace the step anew.
     batch = batches[0]
-    with unchanged(begun.network), quick_layers(begun.network, bfloat16=config.precision == BFLOAT16_PRODUCTS):
+    with unchanged(begun.network), quick_layers(begun.network, config.precision):
         begun.network.train_on_batch(*batch)
         began = time.monotonic()
         for _ in range(TIMED_STEPS):

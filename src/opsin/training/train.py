@@ -12,7 +12,7 @@ from opsin.errors import TrainingError
 from opsin.evaluation.report import Report
 from opsin.names import CONFIG
 from opsin.training.allocation import memory_kept
-from opsin.training.checks import require_same_run, require_trainable
+from opsin.training.checks import as_begun, require_same_run, require_trainable
 from opsin.training.config import TrainConfig
 from opsin.training.decoding import lost_pictures
 from opsin.training.judging import judge
@@ -113,6 +113,8 @@ def _begin(
     parts: dict[str, ImageDataset], config: TrainConfig | None, model: "keras.Model | None", run: RunFolder
 ) -> Begun:
     config = config or (TrainConfig() if run.fresh else TrainConfig.from_toml(run / CONFIG))
+    if not run.fresh:
+        config = as_begun(run, config)
     require_trainable(parts, config)
     plan = make_plan(config, parts[TRAIN], model)
     if not run.fresh:
