@@ -1,5 +1,6 @@
 """`Classifier`: a finished network with its recipe, class names and calibration, ready to predict."""
 
+import functools
 import os
 import shutil
 from collections import deque
@@ -225,7 +226,7 @@ class Classifier:
         """
         return self._run(self.runtime.run, images)
 
-    @property
+    @functools.cached_property
     def lanes(self) -> int:
         """How many calls of `run_beside` at a time make the most of the cores; 1 where one call uses all of them."""
         return self.runtime.lanes if isinstance(self.runtime, SideBySide) else 1

@@ -46,6 +46,8 @@ class Running:
     server: Server
     port: int
     headers: dict[str, str] = field(default_factory=dict)
+    connections: set = field(default_factory=set)
+    """Those that are open."""
 
     def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Reply:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -74,13 +76,15 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(server: Server) -> Iterator[Running]:
+def running(server: Server, *, send_buffer: int | None = None) -> Iterator[Running]:
     """Let a server listen at a free port until the block ends."""
     uvicorn = GracefulUvicorn(server)
     sock = socket.create_server(("127.0.0.1", 0))
+    if send_buffer:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     thread = threading.Thread(target=uvicorn.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
-    found = Running(server, sock.getsockname()[1])
+    found = Running(server, sock.getsockname()[1], connections=uvicorn.server_state.connections)
     try:
         found.wait_until(lambda: uvicorn.started)
         if server.sources:

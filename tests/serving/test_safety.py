@@ -1,5 +1,6 @@
 """Nobody where they do not belong, and nothing without bounds."""
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -210,10 +211,96 @@ def test_a_client_that_has_its_answer_is_not_waited_for_to_send_the_rest_of_its_
         assert connection.recv(65536) == b""
 
 
-def test_headers_are_bounded(bounded):
-    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 70000
+@pytest.mark.parametrize("connection_header", ["keep-alive", "close"])
+@pytest.mark.parametrize("values", [40_000, 5_000], ids=["more than is buffered", "as much as is buffered"])
+def test_a_client_that_does_not_take_its_answer_is_not_waited_for(values, connection_header):
+    body = json.dumps({"instances": [2] * values})
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection_header}\r\n"
+    server = Server(Models({"half": model("half", {1: half_plus(2)})}), settings(read_timeout=1))
+    with running(server, send_buffer=2048) as found, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        connection.settimeout(20)
+        connection.connect(("127.0.0.1", found.port))
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+        found.wait_until(lambda: b"HTTP/1.1" in connection.recv(20, socket.MSG_PEEK))
+        found.wait_until(lambda: not found.connections)
+
+
+HALF_ASKED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+IN_CHUNKS = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        HALF_ASKED + b"X: " + b"x" * 70000,
+        HALF_ASKED + b"x" * 70000,
+        HALF_ASKED + 1000 * b"Some-Header: and a value\r\n" + b"\r\n",
+        b"GET /" + b"x" * 20000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /" + b"x" * 70000,
+        b"\r\n" * 35000,
+        IN_CHUNKS + b"1;" + b"x" * 700_000,
+        IN_CHUNKS + b"1\r\n \r\n0\r\n" + b"X: " + b"x" * 700_000,
+    ],
+    ids=["value", "name", "many", "address", "half an address", "blank lines", "extension of a chunk", "trailer"],
+)
+def test_headers_are_bounded(request_):
+    with (
+        serving() as found,
+        socket.create_connection(("127.0.0.1", found.port), timeout=10) as connection,
+        # It closes what it need not read to its end.
+        contextlib.suppress(ConnectionError),
+    ):
+        connection.sendall(request_)
+        answered = b""
+        while part := connection.recv(65536):
+            answered += part
+
+        assert answered.startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: 3\r\nContent-Length: 4\r\n",
+        b"Content-Length: +3\r\n",
+        b"Transfer-Encoding : chunked\r\n",
+        b"X: a\nb: c\r\n\0",
+    ],
+)
+def test_a_request_whose_end_is_in_doubt_is_refused(bounded, lines):
+    """Who stands in front of the server could take another part of it for the next request."""
+    request = b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nHost: localhost\r\n" + lines + b"\r\n0\r\n\r\n"
 
     assert talk(bounded, request).startswith(b"HTTP/1.1 400")
+
+
+def test_another_protocol_is_not_spoken(bounded):
+    request = HALF_ASKED + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+    received = talk(bounded, request)
+
+    assert received.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in received
+
+
+def test_an_answer_comes_though_the_next_request_does_not():
+    slow = half_plus(2)
+    at_once = slow.run
+
+    async def run(signature, inputs):
+        await asyncio.sleep(1.5)
+        return await at_once(signature, inputs)
+
+    slow.run = run
+    asked = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}".encode()
+    with running(Server(Models({"half": model("half", {1: slow})}), settings(read_timeout=1))) as found:
+        received = talk(found, asked + HALF_ASKED)
+
+    assert received.startswith(b"HTTP/1.1 200")
+    assert b"3.0" in received
 
 
 def test_gzip_is_bounded_in_what_it_unpacks_to(bounded):
@@ -344,8 +431,6 @@ def test_a_model_that_fails_tells_nothing_of_itself(caplog):
 
 
 def test_a_request_that_takes_too_long_is_ended():
-    import asyncio
-
     slow = half_plus(2)
 
     async def run(signature, inputs):

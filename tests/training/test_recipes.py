@@ -36,7 +36,7 @@ def test_what_the_recipe_came_to_is_said_in_a_line(colors):
     config = make_plan(TrainConfig(recipe="fast", start_size=16), colors).config
 
     assert describe_fast(config) == (
-        "15 epochs of batches of 16; muon up to 0.0234, one-cycle; labels smoothed by 0.2; pictures grow from 16 to 24 "
+        "21 epochs of batches of 16; muon up to 0.0234, one-cycle; labels smoothed by 0.2; pictures grow from 16 to 24 "
         "pixels; the first convolution whitens"
     )
 
@@ -101,7 +101,7 @@ def test_more_pictures_have_fewer_epochs_and_larger_batches_but_never_no_step():
         ("10m", 50_000, False, "speed_cnn"),
         ("10m", 50_000, True, "speed_cnn_wide"),
         ("30m", 50_000, False, "speed_cnn_wide"),
-        ("2m", 2_000, False, "speed_cnn_wide"),
+        ("3m", 2_000, False, "speed_cnn_wide"),
     ],
 )
 def test_a_budget_decides_how_large_the_network_is(monkeypatch, budget, pictures, bfloat16, network):

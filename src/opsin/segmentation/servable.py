@@ -66,12 +66,12 @@ class SegmenterServable:
             if not np.isfinite(images).all():
                 raise invalid("Expected input 'image' to hold numbers from 0 to 255; received NaN or Infinity.")
             with self.batcher.admitted(len(images)):
-                found = await gather(self._ask(image) for image in images)
+                found = await gather([self._ask(image) for image in images])
             shape = (len(found), *self.segmenter.recipe.size, len(self.segmenter.class_names))
             return {"probabilities": np.array(found, np.float32).reshape(shape)}
         files = list(inputs["image_bytes"])
         with self.batcher.admitted(len(files)):
-            found = await gather(self._segment(number, content) for number, content in enumerate(files))
+            found = await gather([self._segment(number, content) for number, content in enumerate(files)])
         areas = np.array([list(one.areas.values()) for one, _ in found], np.float32)
         masks = np.empty(len(found), dtype=object)
         masks[:] = [png for _, png in found]

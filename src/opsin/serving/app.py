@@ -113,9 +113,10 @@ class Server:
 
     async def _elsewhere(self, request: Request) -> Response:
         # Its addresses are the same in capitals, as TensorFlow Serving's are.
-        if request.url.path.lower().startswith("/v1/"):
+        path = request.scope["path"]
+        if path.lower().startswith("/v1/"):
             return await self.routes.version_one(request)
-        return failure(StatusError("NOT_FOUND", f"There is nothing at {request.url.path[:300]}."))
+        return failure(StatusError("NOT_FOUND", f"There is nothing at {path[:300]}."))
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:

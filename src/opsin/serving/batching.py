@@ -5,7 +5,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -224,8 +224,10 @@ def _settle(answers: list[tuple[asyncio.Future, Answer]], failure: Exception | N
             future.set_exception(failure)
 
 
-async def gather(waiting: Iterable[Awaitable]) -> list:
+async def gather(waiting: Sequence[Awaitable]) -> list:
     """Wait for all images of a request; if one fails, the others are given up."""
+    if len(waiting) == 1:
+        return [await waiting[0]]
     tasks = [asyncio.ensure_future(one) for one in waiting]
     try:
         return await asyncio.gather(*tasks)

@@ -96,7 +96,7 @@ _OPTIONS = ("top_k", "class", "method")
 
 def _query(request: Request) -> dict[str, list[str]]:
     try:
-        return parse_qs(request.url.query, max_num_fields=20)
+        return parse_qs(request.scope["query_string"].decode("latin-1"), max_num_fields=20)
     except ValueError as error:
         raise invalid("Expected at most 20 fields in the address's query; received more.") from error
 

@@ -96,10 +96,10 @@ class Routes:
         return await self._guarded(request, self._version_two)
 
     async def _version_one(self, request: Request) -> Response:
-        path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1").partition("?")[0]
+        path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
         if request.method == "POST" and (target := read_picture_address(path)):
             return await self._pictures(request, target)
-        query = request.url.query
+        query = request.scope["query_string"].decode("latin-1")
         target = tf_rest.read_address(request.method, f"{path}?{query}" if query else path)
         _note(request, target.verb or "status", target.name)
         if target.verb == "metadata":
@@ -134,7 +134,7 @@ class Routes:
         return answer(told.document, told.status)
 
     async def _version_two(self, request: Request) -> Response:
-        asked = open_inference.read_address(request.method, request.url.path)
+        asked = open_inference.read_address(request.method, request.scope["path"])
         _note(request, f"v2_{asked.verb}", asked.name)
         if asked.verb != "infer":
             document, status = open_inference.tell(self.models, asked, ready=not self.draining)

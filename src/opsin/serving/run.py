@@ -1,6 +1,5 @@
 """Running a server: its socket, its signals, its log, its processes."""
 
-import asyncio
 import contextlib
 import functools
 import logging
@@ -12,55 +11,16 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from opsin.errors import OpsinError, UsageError
 from opsin.serving.app import Server
+from opsin.serving.connection import PatientProtocol
 from opsin.serving.loading import find_servable
 from opsin.serving.processes import end_with_parent, run_processes
 from opsin.serving.settings import Settings
 
 log = logging.getLogger("opsin.serving")
-
-_HEADER_BYTES = 16 * 1024
-
-
-class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP, with an end to its patience.
-
-    A client has only so long to send the headers of a request, and what it goes on to send once it has its answer.
-    """
-
-    _waiting: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        """Begin to wait for the first request."""
-        super().connection_made(transport)
-        self._wait()
-
-    def data_received(self, data: bytes) -> None:
-        """Go on waiting only while headers are not whole, or nobody reads what comes."""
-        super().data_received(data)
-        unread = self.conn.their_state is h11.SEND_BODY and self.cycle.response_complete
-        if self.conn.their_state is not h11.IDLE and not unread:
-            self._waited()
-        elif self._waiting is None:
-            self._wait()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
-        self._waited()
-        super().connection_lost(exc)
-
-    def _wait(self) -> None:
-        self._waiting = self.loop.call_later(self.config.timeout_keep_alive, self.transport.abort)
-
-    def _waited(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
 
 
 class GracefulUvicorn(uvicorn.Server):
@@ -173,13 +133,13 @@ def _config(server: Server) -> uvicorn.Config:
         port=settings.port,
         http=PatientProtocol,
         ws="none",
-        loop="asyncio",
+        # uvloop where it is installed.
+        loop="auto",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         lifespan="on",
-        h11_max_incomplete_event_size=_HEADER_BYTES,
         limit_concurrency=settings.max_connections,
         timeout_keep_alive=max(1, round(settings.read_timeout)),
         timeout_graceful_shutdown=max(1, round(settings.stop_timeout)),

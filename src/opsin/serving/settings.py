@@ -36,7 +36,7 @@ class Settings:
         delay: how long a picture waits for others that are on their way, in seconds, at most.
         queue: how many pictures may wait for an answer, of each model.
         timeout: seconds a request may take, once it is read.
-        read_timeout: seconds a client may take to send a request.
+        read_timeout: seconds a client may take to send a request, and to take in what it is sent.
         drain: seconds between SIGTERM, when nothing new is taken any more, and the end of listening.
         stop_timeout: seconds that requests in flight have after that.
         max_bytes: of a request, as it comes and as it is when it is unpacked.

@@ -129,9 +129,9 @@ def epochs_for(pictures: int) -> int:
     """Return the epochs of `fast`: 4 of 50,000 pictures, more of fewer, but ever fewer steps.
 
     >>> [epochs_for(pictures) for pictures in (100, 1_000, 5_000, 50_000, 1_000_000)]
-    [14, 9, 6, 4, 2]
+    [19, 11, 7, 4, 2]
     """
-    return max(1, min(MOST_EPOCHS, round(FEW_EPOCHS * (MANY / max(1, pictures)) ** 0.2)))
+    return max(1, min(MOST_EPOCHS, round(FEW_EPOCHS * (MANY / max(1, pictures)) ** 0.25)))
 
 
 def _batch_size(pictures: int) -> int:
