@@ -17,7 +17,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "results"
 PACKAGES = ("opsin", "numpy", "pillow", "keras", "tensorflow", "ai-edge-litert", "scikit-learn")
-PACKAGES += ("onnxruntime", "openvino", "nncf")
+PACKAGES += ("onnxruntime", "openvino", "nncf", "torch")
 
 
 @dataclass(frozen=True)
