@@ -1,7 +1,10 @@
 """Batches that form by themselves, and a queue that is bounded."""
 
 import asyncio
+import gc
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -240,3 +243,26 @@ def test_an_image_does_not_wait_for_those_that_another_lane_is_running(gate):
             batcher.close()
 
     assert asyncio.run(story()) == [1, 2]
+
+
+def test_a_batcher_that_has_ended_keeps_nothing_of_what_it_ran():
+    class Servable:
+        def __init__(self):
+            self.batcher = Batcher(self.judge, Limits(), lanes=2)
+
+        def judge(self, images):
+            return list(images)
+
+    servable = Servable()
+    kept = weakref.ref(servable)
+    gc.disable()
+    try:
+        servable.batcher.close()
+        del servable
+        until = time.monotonic() + 10
+        while kept() is not None and time.monotonic() < until:
+            time.sleep(0.01)
+
+        assert kept() is None
+    finally:
+        gc.enable()

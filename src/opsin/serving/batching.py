@@ -112,6 +112,7 @@ class Batcher:
         self._closed = False
         self._running = 0
         self._seconds = 0.0
+        self._lanes = lanes
         for _ in range(lanes):
             threading.Thread(target=self._work, name="opsin-batches", daemon=True).start()
 
@@ -171,6 +172,11 @@ class Batcher:
                 self._answer(wanted)
             with self._changed:
                 self._running -= len(batch)
+        with self._changed:
+            self._lanes -= 1
+            if not self._lanes:
+                # They are bound to what holds this batcher; now its memory need not wait for the garbage collector.
+                del self._run, self._beside
 
     def _next_batch(self) -> list[_Item]:
         with self._changed:
