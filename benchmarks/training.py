@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.context import SpawnContext
 from pathlib import Path
@@ -48,13 +48,13 @@ class Turns:
 
     Args:
         context: makes the processes.
-        count: how many take part.
+        those: who takes part, in the order of their turns.
     """
 
-    def __init__(self, context: SpawnContext, count: int):
-        self.count = count
+    def __init__(self, context: SpawnContext, those: Sequence[int]):
+        self.those = tuple(those)
         self.changed = context.Condition()
-        self.turn, self.left = context.Value("i", PLAIN), context.Array("b", count)
+        self.turn, self.left = context.Value("i", PLAIN), context.Array("b", len(NAMES))
         self.times = Times()
 
     @contextlib.contextmanager
@@ -81,7 +81,7 @@ class Turns:
         self.times.processor_seconds.append(time.process_time() - self.processor_started)
         print(f"{NAMES[who]}: {self.times.seconds[-1]:.2f} s", flush=True)
         with self.changed:
-            self.turn.value = (who + 1) % self.count
+            self.turn.value = self.those[(self.those.index(who) + 1) % len(self.those)]
             self.changed.notify_all()
 
 
@@ -198,9 +198,10 @@ def measure(policy: str, options: Any, parts: DatasetSplits) -> list[Times]:
     plan = make_plan(config, parts.train)
     # Once, for all.
     decode_datasets(parts, plan.preprocess)
-    those = [PLAIN, OPSIN, TORCH][: 3 if has_torch(options.arch, plan.preprocess.shape) else 2]
+    # Opsin last: after its last epoch it writes a report, which nobody is to be measured beside.
+    those = [PLAIN, TORCH, OPSIN] if has_torch(options.arch, plan.preprocess.shape) else [PLAIN, OPSIN]
     context = multiprocessing.get_context("spawn")
-    turns, results = Turns(context, len(those)), context.Queue()
+    turns, results = Turns(context, those), context.Queue()
     processes = [context.Process(target=run, args=(who, turns, results, parts, config)) for who in those]
     for process in processes:
         process.start()
