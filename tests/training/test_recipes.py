@@ -64,12 +64,12 @@ def test_an_architecture_of_the_users_is_trained_by_the_recipe_too(colors):
 
 def test_pretrained_weights_and_the_fast_recipe_exclude_each_other():
     with pytest.raises(UsageError, match="no weights with the recipe 'fast'"):
-        fast(TrainConfig(recipe="fast", weights="imagenet"), 100)
+        fast(TrainConfig(recipe="fast", weights="imagenet"), 100, 32)
 
 
 def test_rate_and_decay_of_the_paper_are_those_of_its_listing():
     """For sums over 1024 pictures, momentum 0.85: 11.5 and 0.0153, both over 1 + 1 / (1 - 0.85)."""
-    says = fast(TrainConfig(recipe="fast", batch_size=1024), 50_000)
+    says = fast(TrainConfig(recipe="fast", batch_size=1024), 50_000, 32)
 
     assert says["learning_rate"] == pytest.approx(11.5 / (1 + 1 / 0.15))
     # What a step takes off a weight in the end, momentum included.
@@ -77,14 +77,14 @@ def test_rate_and_decay_of_the_paper_are_those_of_its_listing():
 
 
 def test_smaller_batches_have_smaller_steps_in_the_same_ratio():
-    small, large = (fast(TrainConfig(batch_size=size), 50_000) for size in (128, 512))
+    small, large = (fast(TrainConfig(batch_size=size), 50_000, 32) for size in (128, 512))
 
     assert 4 * small["learning_rate"] == pytest.approx(large["learning_rate"])
 
 
 def test_more_pictures_have_fewer_epochs_and_larger_batches_but_never_no_step():
     counts = (10, 100, 1_000, 10_000, 100_000)
-    says = [fast(TrainConfig(), count) for count in counts]
+    says = [fast(TrainConfig(), count, 32) for count in counts]
 
     assert sorted((one["epochs"] for one in says), reverse=True) == [one["epochs"] for one in says]
     assert sorted(one["batch_size"] for one in says) == [one["batch_size"] for one in says]
@@ -92,37 +92,38 @@ def test_more_pictures_have_fewer_epochs_and_larger_batches_but_never_no_step():
 
 
 @pytest.mark.parametrize(
-    ("budget", "pictures", "bfloat16", "network"),
+    ("budget", "pictures", "side", "bfloat16", "network"),
     [
-        (None, 50_000, False, "speed_cnn"),
-        (None, 50_000, True, "speed_cnn"),
-        (None, 5_000, False, "speed_cnn_narrow"),
-        ("10s", 50_000, False, "speed_cnn_narrow"),
-        ("10m", 50_000, False, "speed_cnn"),
-        ("10m", 50_000, True, "speed_cnn_wide"),
-        ("30m", 50_000, False, "speed_cnn_wide"),
-        ("3m", 2_000, False, "speed_cnn_wide"),
+        (None, 50_000, 32, False, "speed_cnn"),
+        (None, 50_000, 32, True, "speed_cnn"),
+        (None, 5_000, 32, False, "speed_cnn_narrow"),
+        ("10s", 50_000, 32, False, "speed_cnn_narrow"),
+        ("10m", 50_000, 32, False, "speed_cnn"),
+        ("10m", 50_000, 64, False, "speed_cnn_narrow"),
+        ("10m", 50_000, 32, True, "speed_cnn_wide"),
+        ("30m", 50_000, 32, False, "speed_cnn_wide"),
+        ("3m", 2_000, 32, False, "speed_cnn_wide"),
     ],
 )
-def test_a_budget_decides_how_large_the_network_is(monkeypatch, budget, pictures, bfloat16, network):
+def test_a_budget_decides_how_large_the_network_is(monkeypatch, budget, pictures, side, bfloat16, network):
     monkeypatch.setattr(recipes, "has_bfloat16_units", lambda: bfloat16)
 
-    assert fast(TrainConfig(budget=budget), pictures)["architecture"] == network
+    assert fast(TrainConfig(budget=budget), pictures, side)["architecture"] == network
 
 
 def test_a_budget_counts_on_bfloat16_only_where_it_is_trained_in(monkeypatch):
     monkeypatch.setattr(recipes, "has_bfloat16_units", lambda: True)
 
-    assert fast(TrainConfig(budget="10m", precision="float32"), 50_000)["architecture"] == "speed_cnn"
+    assert fast(TrainConfig(budget="10m", precision="float32"), 50_000, 32)["architecture"] == "speed_cnn"
 
 
 def test_a_budget_may_be_used_for_more_epochs():
-    assert fast(TrainConfig(budget="30m"), 50_000)["epochs"] == 6 * fast(TrainConfig(), 50_000)["epochs"]
+    assert fast(TrainConfig(budget="30m"), 50_000, 32)["epochs"] == 6 * fast(TrainConfig(), 50_000, 32)["epochs"]
 
 
 def test_both_recipes_speak_of_settings_that_there_are():
     for recipe in (standard, fast):
-        TrainConfig().replace(**recipe(TrainConfig(), 100))
+        TrainConfig().replace(**recipe(TrainConfig(), 100, 32))
 
 
 def test_scaled_logits_are_smaller_weights_that_learn_slower_by_the_square(colors):
@@ -255,3 +256,13 @@ def test_a_budget_is_shared_out_by_what_the_largest_pictures_take(colors, tmp_pa
     opsin.train(splits.train, splits.val, config, test=splits.test, out=RunFolder.create(tmp_path / "run"))
 
     assert set(sides) == {24}
+
+
+@pytest.mark.parametrize(("image_size", "side"), [(64, 64), (None, 24)])
+def test_the_recipe_knows_how_large_pictures_are_seen(monkeypatch, colors, image_size, side):
+    seen = []
+    monkeypatch.setattr(recipes, "_batch_size", lambda pictures, side: seen.append(side) or 16)
+
+    make_plan(TrainConfig(recipe="fast", image_size=image_size), colors)
+
+    assert seen == [side]

@@ -70,7 +70,7 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     """
     if model is not None:
         check_network(model, tuple(model.input_shape[1:]), len(train.class_names))
-    config = _follow_recipe(config, len(train), model)
+    config = _follow_recipe(config, train, model)
     config = _decide_network(config, train) if model is None else _follow_model(config, model)
     weights = resolve_weights(config.weights, config.architecture, ARCHITECTURES, offline=config.offline)
     config = dataclasses.replace(
@@ -103,12 +103,13 @@ def require_learned_color(color: str) -> None:
         )
 
 
-def _follow_recipe(config: TrainConfig, pictures: int, model: "keras.Model | None") -> TrainConfig:
+def _follow_recipe(config: TrainConfig, train: ImageDataset, model: "keras.Model | None") -> TrainConfig:
     if model is not None:
         _refuse_for_own_network(config)
         config = config.replace(architecture=OWN if config.architecture == AUTO else config.architecture)
     recipe = resolve(RECIPES[config.recipe])
-    says = recipe(config, pictures)
+    side = config.image_size or min(_median_side(train), SMALL_PICTURE) if config.recipe == "fast" else 0
+    says = recipe(config, len(train), side)
     return config.replace(**{name: value for name, value in says.items() if getattr(config, name) in (None, AUTO)})
 
 
@@ -142,7 +143,7 @@ def _refuse_transfer(config: TrainConfig) -> None:
 
 def _refuse_from_scratch(config: TrainConfig) -> None:
     # What the recipe filled in, and a run's own config.toml has, changes nothing.
-    neutral = TrainConfig().replace(**standard(config, 0))
+    neutral = TrainConfig().replace(**standard(config, 0, 0))
     for name in SCRATCH_SETTINGS:
         if getattr(config, name) != getattr(neutral, name):
             raise UsageError(

@@ -1,6 +1,6 @@
 """`--recipe`: what the settings are that a user leaves open.
 
-A recipe is a function `(config, pictures)` that returns values for them, by name; what the user has given stands.
+A recipe is a function `(config, pictures, side)` that returns values for them, by name; what the user has given stands.
 `fast` puts together what short training from scratch has been found to live on; every part is a setting of its own,
 with its source:
 
@@ -39,6 +39,12 @@ ENOUGH_FOR_FAST = 20_000
 LEAST_SHARE = {WIDE: 1.25, FAST: 0.75}
 """Of the epochs without a budget, what one should leave room for: a judgement, from single trainings on CIFAR-10."""
 
+FIGURES_SIDE = 32
+"""The pictures' side for which multiply-adds are known; they grow with its square."""
+
+MOST_PIXELS = 256 * 64**2
+"""In a batch: what is kept for gradients grows with them; a judgement."""
+
 STRETCH = 6
 """Under a budget there are at most so many times the epochs that there are without one."""
 
@@ -49,7 +55,7 @@ IN_BFLOAT16 = 60e9
 """The same with units for bfloat16: 70e9 were seen."""
 
 
-def standard(config: TrainConfig, pictures: int) -> dict[str, Any]:
+def standard(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
     """Return what suits most networks: AdamW, half a cosine, 30 epochs that may end early."""
     return {
         "epochs": 30,
@@ -68,12 +74,13 @@ def standard(config: TrainConfig, pictures: int) -> dict[str, Any]:
     }
 
 
-def fast(config: TrainConfig, pictures: int) -> dict[str, Any]:
-    """Return what brings a network from scratch far in few epochs, by how many pictures there are.
+def fast(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
+    """Return what brings a network from scratch far in few epochs, by how many pictures there are and how large.
 
     Args:
         config: settings; `weights` is `none` or `auto`.
         pictures: how many there are to learn from.
+        side: how large the network sees them, in pixels.
 
     Raises:
         UsageError: the settings name pretrained weights.
@@ -83,13 +90,13 @@ def fast(config: TrainConfig, pictures: int) -> dict[str, Any]:
             f"Expected no weights with the recipe 'fast', which trains from scratch; received {config.weights!r}. "
             "Leave one of the two out."
         )
-    batch_size = config.batch_size or _batch_size(pictures)
+    batch_size = config.batch_size or _batch_size(pictures, side)
     # Decay and rate of the paper are for sums over a batch; here the loss is a mean.
     step = batch_size / (1024 * (1 + 1 / (1 - MOMENTUM)))
     rate = SUMMED_RATE * step
     return {
         "weights": NONE,
-        "architecture": _affordable(config, pictures),
+        "architecture": _affordable(config, pictures, side),
         "augment": "fast",
         # Under a budget, as many of these as there turns out to be time for.
         "epochs": epochs_for(pictures) * (STRETCH if config.budget else 1),
@@ -134,20 +141,24 @@ def epochs_for(pictures: int) -> int:
     return max(1, min(MOST_EPOCHS, round(FEW_EPOCHS * (MANY / max(1, pictures)) ** 0.25)))
 
 
-def _batch_size(pictures: int) -> int:
-    """Return a power of two from 16 to 256 that leaves at least about 20 steps an epoch."""
+def _batch_size(pictures: int, side: int) -> int:
+    """Return a power of two from 16 to 256 that leaves about 20 steps an epoch, and memory for all else.
+
+    >>> [_batch_size(50_000, side) for side in (32, 64, 128, 512)]
+    [256, 256, 64, 16]
+    """
     size = 16
-    while size < 256 and pictures // (2 * size) >= 20:
+    while size < 256 and pictures // (2 * size) >= 20 and 2 * size * side**2 <= MOST_PIXELS:
         size *= 2
     return size
 
 
-def _affordable(config: TrainConfig, pictures: int) -> str:
+def _affordable(config: TrainConfig, pictures: int, side: int) -> str:
     if config.budget is None:
         return FAST if pictures >= ENOUGH_FOR_FAST else NARROW
     quick = has_bfloat16_units() and config.precision in (AUTO, "mixed_bfloat16", BFLOAT16_PRODUCTS)
     speed = IN_BFLOAT16 if quick else MULTIPLY_ADDS_A_SECOND
-    affordable = seconds_of(config.budget) * speed / max(1, pictures)
+    affordable = seconds_of(config.budget) * speed / max(1, pictures) / (side / FIGURES_SIDE) ** 2
     for name, share in LEAST_SHARE.items():
         if affordable >= share * epochs_for(pictures) * PARAMETERS_AND_MULTIPLY_ADDS[name][1]:
             return name
