@@ -1,7 +1,7 @@
 """What a training step on a CPU takes in Opsin, beside Keras's own, for the same network on the same batch.
 
 Two things make the difference: layers that compute the quicker way (`opsin.training.quick_layers`), and memory that is
-kept from step to step (`opsin.training.allocation`). On a processor with units for bfloat16 a third does: the
+kept from step to step (`opsin.allocation`). On a processor with units for bfloat16 a third does: the
 arithmetic that `opsin train` chooses there, which is measured beside float32. All take turns in one process, a few
 steps each; of each turn the first step does not count, since memory is being given back or fetched again. Quoted is the
 ratio in each turn, of wall time and of processor time, which other work on the machine hardly changes.
@@ -16,8 +16,8 @@ import keras
 import numpy as np
 
 from benchmarks.results import Figure, Result, Series, arguments, ratios
+from opsin.allocation import memory_kept
 from opsin.architectures import build_network
-from opsin.training.allocation import memory_kept
 from opsin.training.network import arithmetic
 from opsin.training.precision import quickest_precision
 from opsin.training.quick_layers import quick_layers

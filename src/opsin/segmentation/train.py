@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from opsin.allocation import memory_kept
 from opsin.architectures.summary import summarize
 from opsin.catalog import require_installed
 from opsin.data.cache import Cache
@@ -22,7 +23,6 @@ from opsin.segmentation.policies import describe_pairs, get_pair_policy
 from opsin.segmentation.segmenter import Segmenter
 from opsin.segmentation.showing import save_page
 from opsin.segmentation.store import StoredPairs, decode_pairs
-from opsin.training.allocation import memory_kept
 from opsin.training.checks import as_begun, require_same_run
 from opsin.training.config import AUTO
 from opsin.training.decoding import DecodingEvents, account_for, lost_pictures

@@ -1,20 +1,11 @@
 """A client's connection: HTTP/1.1 as uvicorn speaks it, with an end to its patience."""
 
 import asyncio
-from enum import Enum
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADER_BYTES = 16 * 1024
 """How long an address and headers may be together, and what comes in vain between two parts of a body."""
-
-
-class Reading(Enum):
-    """What is being read of a request."""
-
-    NOTHING = "nothing"
-    HEADERS = "headers"
-    BODY = "body"
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -24,7 +15,7 @@ class PatientProtocol(HttpToolsProtocol):
     take an answer; and headers are only so large.
     """
 
-    _reading = Reading.NOTHING
+    _reads_headers = False
     _headers = 0
     """How long what was read of them is."""
     _in_vain = 0
@@ -47,7 +38,7 @@ class PatientProtocol(HttpToolsProtocol):
             return
         if self._in_vain > HEADER_BYTES:
             self.send_400_response("Invalid HTTP request received.")
-        elif self._reading is not Reading.HEADERS and self._is_answering():
+        elif not self._reads_headers and self._is_answering():
             self._waited()
         elif self._waiting is None:
             self._wait()
@@ -83,7 +74,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to read a request."""
-        self._reading, self._headers = Reading.HEADERS, 0
+        self._reads_headers, self._headers = True, 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -99,7 +90,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let the request be answered."""
-        self._reading, self._in_vain = Reading.BODY, 0
+        self._reads_headers, self._in_vain = False, 0
         super().on_headers_complete()
         if self.parser.should_upgrade():
             # To no other protocol; and the parser takes nothing after that.
@@ -112,7 +103,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End the body."""
-        self._reading, self._in_vain = Reading.NOTHING, 0
+        self._in_vain = 0
         super().on_message_complete()
 
     def _read_header(self, size: int) -> None:

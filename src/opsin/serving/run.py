@@ -1,10 +1,8 @@
 """Running a server: its socket, its signals, its log, its processes."""
 
 import contextlib
-import ctypes
 import functools
 import logging
-import os
 import signal
 import socket
 import sys
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import uvicorn
 
+from opsin.allocation import give_back_large
 from opsin.errors import OpsinError, UsageError
 from opsin.serving.app import Server
 from opsin.serving.connection import PatientProtocol
@@ -23,9 +22,6 @@ from opsin.serving.processes import end_with_parent, run_processes
 from opsin.serving.settings import Settings
 
 log = logging.getLogger("opsin.serving")
-
-_MMAP_THRESHOLD, _LARGE = -3, 4 * 2**20
-"""Of glibc's malloc.h; and the bytes from which a block goes back as soon as it is freed: more than most pictures."""
 
 
 class GracefulUvicorn(uvicorn.Server):
@@ -93,19 +89,9 @@ def serve(paths: Mapping[str, Path], settings: Settings) -> None:
         run_processes(settings.workers, work, sock, stop_timeout=settings.drain + settings.stop_timeout + 5)
 
 
-def _give_back_networks() -> None:
-    """Let the memory of a network go back to the system when it is freed, where the C library is glibc.
-
-    As it comes, it keeps ever larger blocks for itself, and a server whose versions change grows for hours.
-    """
-    if any(name.startswith("MALLOC_") for name in os.environ):
-        return
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
-
-
 def _work(paths: Mapping[str, Path], settings: Settings, sock: socket.socket) -> None:
-    _give_back_networks()
+    # A server whose versions change would keep what the old ones took.
+    give_back_large()
     server = Server.of_paths(paths, settings)
     GracefulUvicorn(server).run(sockets=[sock])
     if server.failure is not None:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,10 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
     """
     if model is not None:
         check_network(model, tuple(model.input_shape[1:]), len(train.class_names))
-    config = _follow_recipe(config, train, model)
-    config = _decide_network(config, train) if model is None else _follow_model(config, model)
+    # It takes a look at the files.
+    median_side = functools.cache(lambda: _median_side(train))
+    config = _follow_recipe(config, len(train), median_side, model)
+    config = _decide_network(config, median_side) if model is None else _follow_model(config, model)
     weights = resolve_weights(config.weights, config.architecture, ARCHITECTURES, offline=config.offline)
     config = dataclasses.replace(
         config,
@@ -103,13 +106,17 @@ def require_learned_color(color: str) -> None:
         )
 
 
-def _follow_recipe(config: TrainConfig, train: ImageDataset, model: "keras.Model | None") -> TrainConfig:
+def _follow_recipe(
+    config: TrainConfig, pictures: int, median_side: Callable[[], int], model: "keras.Model | None"
+) -> TrainConfig:
     if model is not None:
         _refuse_for_own_network(config)
         config = config.replace(architecture=OWN if config.architecture == AUTO else config.architecture)
     recipe = resolve(RECIPES[config.recipe])
-    side = config.image_size or min(_median_side(train), SMALL_PICTURE) if config.recipe == "fast" else 0
-    says = recipe(config, len(train), side)
+    side = config.image_size if model is None else model.input_shape[1]
+    if config.recipe == "fast" and not side:
+        side = min(median_side(), SMALL_PICTURE)
+    says = recipe(config, pictures, side or 0)
     return config.replace(**{name: value for name, value in says.items() if getattr(config, name) in (None, AUTO)})
 
 
@@ -179,9 +186,7 @@ def weigh_classes(config: TrainConfig, train: ImageDataset) -> np.ndarray:
     return len(train) / (len(counts) * counts)
 
 
-def _decide_network(config: TrainConfig, train: ImageDataset) -> TrainConfig:
-    # It takes a look at the files.
-    median_side = functools.cache(lambda: _median_side(train))
+def _decide_network(config: TrainConfig, median_side: Callable[[], int]) -> TrainConfig:
     side = 0
     name = config.architecture
     if name == OWN:

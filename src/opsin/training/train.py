@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from opsin.allocation import memory_kept
 from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TEST, TRAIN, VAL
 from opsin.errors import TrainingError
 from opsin.evaluation.report import Report
 from opsin.names import CONFIG
-from opsin.training.allocation import memory_kept
 from opsin.training.checks import as_begun, require_same_run, require_trainable
 from opsin.training.config import TrainConfig
 from opsin.training.decoding import lost_pictures

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from opsin.training import allocation
-from opsin.training.allocation import memory_kept
+from opsin import allocation
+from opsin.allocation import give_back_large, memory_kept
 
 GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc can be asked")
 
@@ -94,11 +94,36 @@ def test_settings_of_the_users_own_stand(library, monkeypatch, name, value):
     assert library.asked == []
 
 
+@GLIBC
+def test_a_network_that_is_freed_is_given_back():
+    """In a process of its own: once blocks of such a size have been freed, the C library would keep the next."""
+    script = """
+import re
+from pathlib import Path
+import numpy as np
+from opsin.allocation import give_back_large
+
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+
+give_back_large()
+np.ones(30 * 2**20, np.uint8)
+weights, behind = np.ones(30 * 2**20, np.uint8), np.ones(2**20, np.uint8)
+before = resident()
+del weights
+print(before - resident())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) > 25
+
+
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(allocation, "_glibc", lambda: None)
 
     with memory_kept():
         pass
+    give_back_large()
 
 
 @GLIBC
@@ -107,7 +132,7 @@ def test_arrays_that_are_made_again_and_again_cost_no_page_faults():
     script = """
 import resource
 import numpy as np
-from opsin.training.allocation import memory_kept
+from opsin.allocation import memory_kept
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -1,8 +1,10 @@
-"""Memory that a training step frees is kept for the next one.
+"""Memory that a training step frees is kept for the next one; what a server frees goes back to the system.
 
 A step on a CPU allocates and frees the same large arrays as the step before it. As it comes, the C library gives them
 back to the system each time, which clears every page before it hands it out again: a third of the time of a small
-network's step went there (`benchmarks.steps`). TensorFlow on a GPU keeps its memory by itself.
+network's step went there (`benchmarks.steps`). TensorFlow on a GPU keeps its memory by itself. A server, on the other
+hand, frees a network when another version has taken its place; the C library keeps ever larger blocks for itself, and
+it would grow for hours (`benchmarks.serving_soak`).
 """
 
 import contextlib
@@ -21,6 +23,9 @@ _MOST = 2**31 - 1
 
 _PAD = 256 * 2**20
 """Bytes the heap grows by at least: address space, of which only what is used takes memory."""
+
+_MMAP_THRESHOLD, _LARGE = -3, 4 * 2**20
+"""Also of malloc.h; and the bytes from which a block of a server goes back: more than most pictures have."""
 
 _lock = threading.Lock()
 _users = 0
@@ -49,6 +54,16 @@ def memory_kept() -> Iterator[None]:
             _users -= 1
             if _users == 0:
                 _give_back(library)
+
+
+def give_back_large() -> None:
+    """Let large blocks go back to the system as soon as they are freed, where the C library is glibc.
+
+    It stays so for this process. Nothing is done where the user has settings of their own, as with `memory_kept`.
+    """
+    library = None if _is_set_by_user() else _glibc()
+    if library is not None:
+        library.mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
 def _keep(library: ctypes.CDLL) -> None:
