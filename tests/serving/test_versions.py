@@ -13,9 +13,11 @@ import pytest
 
 from opsin.classifier import Classifier
 from opsin.errors import ModelError
+from opsin.exporters.verify import replay
 from opsin.model_folder import ModelCard
+from opsin.serving import classifier_servable, loading
 from opsin.serving.app import Server
-from opsin.serving.loading import Source
+from opsin.serving.loading import REST, Source, opener
 from opsin.serving.models import Model, Models, Version, using
 from opsin.serving.status import StatusError
 
@@ -82,6 +84,23 @@ def test_a_new_version_takes_over_and_no_request_fails_meanwhile(watched, versio
     assert {reply.json["version"] for reply in replies} == {1, 2}
     assert all(reply.json["predictions"][0]["probability"] == answers[reply.json["version"]] for reply in replies)
     assert answers[1] != answers[2]
+
+
+def test_a_version_of_what_answers_is_loaded_gently_and_goes_by_what_was_measured(monkeypatch, versions, tiny_run):
+    best, rests = iter((3, 5)), []
+    monkeypatch.setattr(classifier_servable, "best_batch", lambda *arguments, **options: next(best))
+    monkeypatch.setattr(loading, "replay", lambda classifier, rest: rests.append(rest) or replay(classifier))
+    copy_version(tiny_run, versions, 2, temperature=3.0)
+    card = ModelCard.read(copy_version(tiny_run, versions, 3))
+    replace(card, provenance={**card.provenance, "architecture": "another"}).save(versions / "3")
+    open_model = opener(settings())
+
+    opened = [open_model(versions / str(number), number) for number in (1, 2, 3)]
+    for servable in opened:
+        servable.close()
+
+    assert [servable.batcher.limits.batch for servable in opened] == [3, 3, 5]
+    assert rests == [0, REST, 0]
 
 
 def test_both_versions_can_be_named_and_the_one_before_can_be_brought_back(watched, versions, tiny_run):

@@ -1,6 +1,7 @@
 """`verify`: a model folder or an export still is what was written, and still gives the same answers here."""
 
 import json
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,13 +110,22 @@ def _check_file(folder: Path, name: str, card: ModelCard) -> Check:
     return Check(name, True, "has the sha256 it was written with")
 
 
-def replay(classifier: Classifier) -> Check:
-    """Compare what a network gives for the golden pictures with what it gave when it was written."""
+def replay(classifier: Classifier, *, rest: float = 0.0) -> Check:
+    """Compare what a network gives for the golden pictures with what it gave when it was written.
+
+    Args:
+        classifier: the network; the pictures are in its folder.
+        rest: how many seconds to leave the processor to others before each picture.
+    """
     what = f"golden pictures in {type(classifier.runtime).__name__}"
     try:
         names, expected = _golden(classifier)
-        images = np.stack([classifier.preprocess.read(classifier.folder / GOLDEN / name) for name in names])
-        received = classifier.probabilities(classifier.run(images).logits)
+        images = [classifier.preprocess.read(classifier.folder / GOLDEN / name) for name in names]
+        logits = []
+        for image in images:
+            time.sleep(rest)
+            logits.append(classifier.run(image[None]).logits)
+        received = classifier.probabilities(np.concatenate(logits))
         differences = np.abs(expected - received).max(axis=1)
     except (OpsinError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         return Check(what, False, str(error))

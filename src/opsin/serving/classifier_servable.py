@@ -82,6 +82,7 @@ class ClassifierServable:
     Args:
         classifier: what answers.
         limits: of its batches and its queue; batches are smaller where larger ones are not faster.
+        batch: how many images the network should see at once, where that is known; None: it is measured.
         pictures: what a picture may be.
         observer: is told of each batch, and of what is said of each picture.
         source: where it was opened; None for the classifier's own folder, which may be that of an export.
@@ -93,6 +94,7 @@ class ClassifierServable:
         limits: Limits | None = None,
         pictures: PictureLimits | None = None,
         *,
+        batch: int | None = None,
         observer: Observer | None = None,
         source: Path | None = None,
     ):
@@ -106,7 +108,7 @@ class ClassifierServable:
         # The first call of each shape is slow, and is not to be a client's.
         self._judge(image[None])
         margin = ALONE_IS_WORTH if classifier.lanes > 1 else ALIKE
-        size = best_batch(self._judge_beside, image, limit=limits.batch, margin=margin)
+        size = batch or best_batch(self._judge_beside, image, limit=limits.batch, margin=margin)
         with ThreadPoolExecutor(classifier.lanes) as pool:
             list(pool.map(self._judge_beside, [np.repeat(image[None], size, axis=0)] * classifier.lanes))
         self.batcher = Batcher(

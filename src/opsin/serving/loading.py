@@ -25,6 +25,9 @@ Open = Callable[[Path, int], ClassifierServable]
 SEGMENTERS = "opsin.segmentation.servable:open_servable"
 """What opens models that give a class to every pixel. They are built on what is served here, and not it on them."""
 
+REST = 0.02
+"""Seconds between golden pictures for requests, where a network of the kind answers already."""
+
 Stamp = tuple[tuple[str, int, int], ...]
 
 
@@ -69,6 +72,9 @@ def opener(settings: Settings, observe: Callable[[int], Observer] | None = None)
     if threads is None and settings.workers > 1:
         threads = max(1, usable_cores() // settings.workers)
 
+    # By kind of network: a new version is of the kind that answers, and what is measured beside requests says little.
+    batches: dict[tuple, int] = {}
+
     def open_model(path: Path, number: int) -> ClassifierServable:
         observer = observe(number) if observe else None
         card = ModelCard.read(find_model_folder(path), task=None)
@@ -80,10 +86,15 @@ def opener(settings: Settings, observe: Callable[[int], Observer] | None = None)
         if threshold is None and card.thresholds.get("unknown") is not None:
             threshold = FROM_CARD
         classifier = Classifier.open(path, threads=threads, threshold=threshold)
-        proof = replay(classifier)
+        kind = (type(classifier.runtime), classifier.preprocess.shape, card.provenance.get("architecture"))
+        proof = replay(classifier, rest=REST if kind in batches else 0.0)
         if not proof.passed:
             raise ModelError(f"Expected the answers that the model gave when it was written; {proof.detail}")
-        return ClassifierServable(classifier, limits, pictures, observer=observer, source=path)
+        servable = ClassifierServable(
+            classifier, limits, pictures, batch=batches.get(kind), observer=observer, source=path
+        )
+        batches[kind] = servable.batcher.limits.batch
+        return servable
 
     return open_model
 
