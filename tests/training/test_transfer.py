@@ -460,6 +460,20 @@ def test_a_run_that_was_stopped_in_fine_tuning_and_resumed_ends_bit_for_bit_as_o
     assert same_weights(resumed, tuned)
 
 
+def test_a_run_is_not_resumed_with_a_file_of_weights_that_has_changed(shapes, weights, tmp_path):
+    path = tmp_path / "start.keras"
+    shutil.copy(weights(), path)
+    config = settings(path, unfreeze_blocks=1)
+    run(shapes, RunFolder.create(tmp_path / "run", at("epoch_started", 2, press_ctrl_c)), config)
+
+    shutil.copy(weights("b.keras", 1), path)
+    with pytest.raises(UsageError, match=r"weights that the run was started with; '.*start\.keras' has changed since"):
+        run(shapes, RunFolder.resume(tmp_path / "run"), config)
+
+    shutil.copy(weights(), path)
+    assert run(shapes, RunFolder.resume(tmp_path / "run"), config).completed
+
+
 # Pictures, classes and machines of all kinds
 
 

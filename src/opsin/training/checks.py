@@ -1,14 +1,17 @@
 """What must hold before a training begins, or goes on."""
 
 import dataclasses
+import hashlib
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
+from opsin.atomic import write_text
 from opsin.catalog import require_installed
 from opsin.data.account import account_of, read_account, read_parts
 from opsin.data.dataset import DatasetSplits, ImageDataset, require_learnable
 from opsin.data.splits import TRAIN, VAL
-from opsin.errors import DataError, UsageError
-from opsin.names import CONFIG, FILES
+from opsin.errors import DataError, ModelError, UsageError
+from opsin.names import CHECKPOINT, CONFIG, FILES, WEIGHTS_HASH
 from opsin.training.config import AUTO, TrainConfig
 from opsin.training.run_folder import RunFolder
 from opsin.training.settings import Settings
@@ -90,6 +93,29 @@ def require_same_run(run: RunFolder, config: Settings, parts: Mapping[str, Image
     changed = known ^ set(account_of(parts))
     if changed:
         raise _others(run, [path for path, *_ in changed])
+
+
+def require_same_weights(run: RunFolder, path: Path) -> None:
+    """Note the file of pretrained weights that a run starts from; raise if it was another when it was started.
+
+    Raises:
+        UsageError: its content has changed.
+        ModelError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"Expected a file of weights at {str(path)!r}; it cannot be read: {error}.") from error
+    noted = run / CHECKPOINT / WEIGHTS_HASH
+    if not noted.is_file():
+        noted.parent.mkdir(exist_ok=True)
+        write_text(noted, found + "\n")
+    elif noted.read_text(encoding="utf-8").strip() != found:
+        raise UsageError(
+            f"Expected the weights that the run was started with; {str(path)!r} has changed since. Put the file back, "
+            "or start a new run."
+        )
 
 
 def _others(run: RunFolder, names: Collection[str]) -> UsageError:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from opsin.allocation import memory_kept
+from opsin.architectures.weight_files import IMAGENET
 from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.data.splits import TEST, TRAIN, VAL
 from opsin.errors import TrainingError
 from opsin.evaluation.report import Report
 from opsin.names import CONFIG
-from opsin.training.checks import as_begun, require_same_run, require_trainable
+from opsin.training.checks import as_begun, require_same_run, require_same_weights, require_trainable
 from opsin.training.config import TrainConfig
 from opsin.training.decoding import lost_pictures
 from opsin.training.judging import judge
@@ -119,6 +120,8 @@ def _begin(
     plan = make_plan(config, parts[TRAIN], model)
     if not run.fresh:
         require_same_run(run, settings_of(plan, config), parts)
+    if plan.weights not in (None, IMAGENET) and config.budget is None:
+        require_same_weights(run, Path(plan.weights))
     _say_what_begins(parts, run)
     begun = prepare(plan, parts, run, settings=config, model=model)
     settings_of(begun.plan, config).save_toml(run / CONFIG)
