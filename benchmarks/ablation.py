@@ -59,7 +59,7 @@ def main() -> None:
     POLICIES[BY_CHANCE] = Policy(horizontal_flip=0.5, translation=POLICIES["fast"].translation)
     parts = opsin.ImageDataset.open(options.data).split(val=0.1)
     if options.limit is not None:
-        train, val = (_spread(part, count) for part, count in ((parts.train, options.limit), (parts.val, 1000)))
+        train, val = (spread(part, count) for part, count in ((parts.train, options.limit), (parts.val, 1000)))
         parts = DatasetSplits(train, val, parts.test)
     settings = {"data": Path(options.data).name, "pictures": len(parts.train), "seeds": options.seeds}
     result = Result("ablation_" + settings["data"], "python -m benchmarks.ablation --data DIR", settings)
@@ -71,7 +71,7 @@ def main() -> None:
         for seed in range(options.seeds):
             for name in names:
                 config = opsin.TrainConfig(recipe="fast", epochs=options.epochs, seed=seed).replace(**VARIANTS[name])
-                spent, share = _train(parts, config)
+                spent, share = learn(parts, config)
                 accuracy[name].append(100 * share)
                 seconds[name].append(spent)
                 print(f"seed {seed}, {name}: {100 * share:.2f} % in {spent:.1f} s", flush=True)
@@ -88,11 +88,12 @@ def main() -> None:
     result.publish(options.results)
 
 
-def _spread(part: opsin.ImageDataset, count: int) -> opsin.ImageDataset:
+def spread(part: opsin.ImageDataset, count: int) -> opsin.ImageDataset:
+    """Return so many of the pictures, evenly spread."""
     return part.subset(np.linspace(0, len(part) - 1, min(count, len(part))).astype(int))
 
 
-def _train(parts: DatasetSplits, config: opsin.TrainConfig) -> tuple[float, float]:
+def learn(parts: DatasetSplits, config: opsin.TrainConfig) -> tuple[float, float]:
     """Return the seconds of learning and the test accuracy."""
     with tempfile.TemporaryDirectory() as folder:
         run = opsin.train(parts.train, parts.val, config, test=parts.test, out=RunFolder.create(Path(folder) / "run"))

@@ -11,7 +11,7 @@ from opsin.training.config import TrainConfig
 from opsin.training.network import make_network
 from opsin.training.plan import make_plan
 from opsin.training.precision import settle_precision
-from opsin.training.recipes import describe_fast, epochs_for, fast, standard
+from opsin.training.recipes import DataSize, describe_fast, epochs_for, fast, standard
 from opsin.training.run_folder import RunFolder
 
 
@@ -64,12 +64,12 @@ def test_an_architecture_of_the_users_is_trained_by_the_recipe_too(colors):
 
 def test_pretrained_weights_and_the_fast_recipe_exclude_each_other():
     with pytest.raises(UsageError, match="no weights with the recipe 'fast'"):
-        fast(TrainConfig(recipe="fast", weights="imagenet"), 100, 32)
+        fast(TrainConfig(recipe="fast", weights="imagenet"), DataSize(100, 32, 10))
 
 
 def test_rate_and_decay_of_the_paper_are_those_of_its_listing():
     """For sums over 1024 pictures, momentum 0.85: 11.5 and 0.0153, both over 1 + 1 / (1 - 0.85)."""
-    says = fast(TrainConfig(recipe="fast", batch_size=1024), 50_000, 32)
+    says = fast(TrainConfig(recipe="fast", batch_size=1024), DataSize(50_000, 32, 10))
 
     assert says["learning_rate"] == pytest.approx(11.5 / (1 + 1 / 0.15))
     # What a step takes off a weight in the end, momentum included.
@@ -77,18 +77,26 @@ def test_rate_and_decay_of_the_paper_are_those_of_its_listing():
 
 
 def test_smaller_batches_have_smaller_steps_in_the_same_ratio():
-    small, large = (fast(TrainConfig(batch_size=size), 50_000, 32) for size in (128, 512))
+    small, large = (fast(TrainConfig(batch_size=size), DataSize(50_000, 32, 10)) for size in (128, 512))
 
     assert 4 * small["learning_rate"] == pytest.approx(large["learning_rate"])
 
 
 def test_more_pictures_have_fewer_epochs_and_larger_batches_but_never_no_step():
     counts = (10, 100, 1_000, 10_000, 100_000)
-    says = [fast(TrainConfig(), count, 32) for count in counts]
+    says = [fast(TrainConfig(), DataSize(count, 32, 10)) for count in counts]
 
     assert sorted((one["epochs"] for one in says), reverse=True) == [one["epochs"] for one in says]
     assert sorted(one["batch_size"] for one in says) == [one["batch_size"] for one in says]
-    assert epochs_for(10**9) >= 1
+    assert epochs_for(10**9, 10) >= 1
+
+
+def test_many_classes_have_more_epochs_and_the_larger_network_and_two_have_those_of_ten():
+    two, ten, hundred, thousand = (fast(TrainConfig(), DataSize(18_000, 32, count)) for count in (2, 10, 100, 1_000))
+
+    assert two == ten
+    assert ten["epochs"] < hundred["epochs"] < thousand["epochs"]
+    assert [one["architecture"] for one in (ten, hundred)] == ["speed_cnn_narrow", "speed_cnn"]
 
 
 @pytest.mark.parametrize(
@@ -108,22 +116,24 @@ def test_more_pictures_have_fewer_epochs_and_larger_batches_but_never_no_step():
 def test_a_budget_decides_how_large_the_network_is(monkeypatch, budget, pictures, side, bfloat16, network):
     monkeypatch.setattr(recipes, "has_bfloat16_units", lambda: bfloat16)
 
-    assert fast(TrainConfig(budget=budget), pictures, side)["architecture"] == network
+    assert fast(TrainConfig(budget=budget), DataSize(pictures, side, 10))["architecture"] == network
 
 
 def test_a_budget_counts_on_bfloat16_only_where_it_is_trained_in(monkeypatch):
     monkeypatch.setattr(recipes, "has_bfloat16_units", lambda: True)
 
-    assert fast(TrainConfig(budget="10m", precision="float32"), 50_000, 32)["architecture"] == "speed_cnn"
+    assert fast(TrainConfig(budget="10m", precision="float32"), DataSize(50_000, 32, 10))["architecture"] == "speed_cnn"
 
 
 def test_a_budget_may_be_used_for_more_epochs():
-    assert fast(TrainConfig(budget="30m"), 50_000, 32)["epochs"] == 6 * fast(TrainConfig(), 50_000, 32)["epochs"]
+    size = DataSize(50_000, 32, 10)
+
+    assert fast(TrainConfig(budget="30m"), size)["epochs"] == 6 * fast(TrainConfig(), size)["epochs"]
 
 
 def test_both_recipes_speak_of_settings_that_there_are():
     for recipe in (standard, fast):
-        TrainConfig().replace(**recipe(TrainConfig(), 100, 32))
+        TrainConfig().replace(**recipe(TrainConfig(), DataSize(100, 32, 10)))
 
 
 def test_scaled_logits_are_smaller_weights_that_learn_slower_by_the_square(colors):

@@ -20,7 +20,7 @@ from opsin.images.decode import picture_size
 from opsin.images.preprocess import Preprocess
 from opsin.training.config import AUTO, OWN, RECIPES, TrainConfig
 from opsin.training.memory import require_memory
-from opsin.training.recipes import standard
+from opsin.training.recipes import DataSize, standard
 
 if TYPE_CHECKING:
     import keras
@@ -73,7 +73,7 @@ def make_plan(config: TrainConfig, train: ImageDataset, model: "keras.Model | No
         check_network(model, tuple(model.input_shape[1:]), len(train.class_names))
     # It takes a look at the files.
     median_side = functools.cache(lambda: _median_side(train))
-    config = _follow_recipe(config, len(train), median_side, model)
+    config = _follow_recipe(config, train, median_side, model)
     config = _decide_network(config, median_side) if model is None else _follow_model(config, model)
     weights = resolve_weights(config.weights, config.architecture, ARCHITECTURES, offline=config.offline)
     config = dataclasses.replace(
@@ -107,7 +107,7 @@ def require_learned_color(color: str) -> None:
 
 
 def _follow_recipe(
-    config: TrainConfig, pictures: int, median_side: Callable[[], int], model: "keras.Model | None"
+    config: TrainConfig, train: ImageDataset, median_side: Callable[[], int], model: "keras.Model | None"
 ) -> TrainConfig:
     if model is not None:
         _refuse_for_own_network(config)
@@ -116,7 +116,7 @@ def _follow_recipe(
     side = config.image_size if model is None else model.input_shape[1]
     if config.recipe == "fast" and not side:
         side = min(median_side(), SMALL_PICTURE)
-    says = recipe(config, pictures, side or 0)
+    says = recipe(config, DataSize(len(train), side or 0, len(train.class_names)))
     return config.replace(**{name: value for name, value in says.items() if getattr(config, name) in (None, AUTO)})
 
 
@@ -150,7 +150,7 @@ def _refuse_transfer(config: TrainConfig) -> None:
 
 def _refuse_from_scratch(config: TrainConfig) -> None:
     # What the recipe filled in, and a run's own config.toml has, changes nothing.
-    neutral = TrainConfig().replace(**standard(config, 0, 0))
+    neutral = TrainConfig().replace(**standard(config, DataSize(0, 0, 0)))
     for name in SCRATCH_SETTINGS:
         if getattr(config, name) != getattr(neutral, name):
             raise UsageError(

@@ -1,6 +1,6 @@
 """`--recipe`: what the settings are that a user leaves open.
 
-A recipe is a function `(config, pictures, side)` that returns values for them, by name; what the user has given stands.
+A recipe is a function `(config, size)` that returns values for them, by name; what the user has given stands.
 `fast` puts together what short training from scratch has been found to live on; every part is a setting of its own,
 with its source:
 
@@ -15,7 +15,7 @@ convolutions that begin as the identity (section 3.3 of the first), pictures tha
 2018; Tan and Le 2021, arXiv 2104.00298, section 4), a moving average of the weights, GELU and SiLU.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from opsin.architectures.figures import PARAMETERS_AND_MULTIPLY_ADDS
 from opsin.architectures.weight_files import NONE
@@ -32,9 +32,15 @@ DECAY = 0.0153
 
 MANY, FEW_EPOCHS = 50_000, 4
 MOST_EPOCHS = 40
+FEW_CLASSES = 10
+"""More than these take more epochs, by the square root of how many: `benchmarks/README.md`. Fewer do not take less."""
+
 NARROW, FAST, WIDE = "speed_cnn_narrow", "speed_cnn", "speed_cnn_wide"
 ENOUGH_FOR_FAST = 20_000
 """Fewer pictures teach the narrow network as much, in three fifths of the time: seen with 4,500 of Fashion-MNIST."""
+
+MANY_CLASSES = 50
+"""So many are taught better by the larger network, in about the same time: seen with 120 and 1,000, not with ten."""
 
 LEAST_SHARE = {WIDE: 1.25, FAST: 0.75}
 """Of the epochs without a budget, what one should leave room for: a judgement, from single trainings on CIFAR-10."""
@@ -55,7 +61,17 @@ IN_BFLOAT16 = 60e9
 """The same with units for bfloat16: 70e9 were seen."""
 
 
-def standard(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
+class DataSize(NamedTuple):
+    """What of the data a recipe goes by."""
+
+    pictures: int
+    """How many there are to learn from."""
+    side: int
+    """How large the network sees them, in pixels."""
+    classes: int
+
+
+def standard(config: TrainConfig, size: DataSize) -> dict[str, Any]:
     """Return what suits most networks: AdamW, half a cosine, 30 epochs that may end early."""
     return {
         "epochs": 30,
@@ -74,13 +90,12 @@ def standard(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
     }
 
 
-def fast(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
-    """Return what brings a network from scratch far in few epochs, by how many pictures there are and how large.
+def fast(config: TrainConfig, size: DataSize) -> dict[str, Any]:
+    """Return what brings a network from scratch far in few epochs, by how many pictures and classes there are.
 
     Args:
         config: settings; `weights` is `none` or `auto`.
-        pictures: how many there are to learn from.
-        side: how large the network sees them, in pixels.
+        size: of the data.
 
     Raises:
         UsageError: the settings name pretrained weights.
@@ -90,16 +105,16 @@ def fast(config: TrainConfig, pictures: int, side: int) -> dict[str, Any]:
             f"Expected no weights with the recipe 'fast', which trains from scratch; received {config.weights!r}. "
             "Leave one of the two out."
         )
-    batch_size = config.batch_size or _batch_size(pictures, side)
+    batch_size = config.batch_size or _batch_size(size.pictures, size.side)
     # Decay and rate of the paper are for sums over a batch; here the loss is a mean.
     step = batch_size / (1024 * (1 + 1 / (1 - MOMENTUM)))
     rate = SUMMED_RATE * step
     return {
         "weights": NONE,
-        "architecture": _affordable(config, pictures, side),
+        "architecture": _affordable(config, size),
         "augment": "fast",
         # Under a budget, as many of these as there turns out to be time for.
-        "epochs": epochs_for(pictures) * (STRETCH if config.budget else 1),
+        "epochs": epochs_for(size.pictures, size.classes) * (STRETCH if config.budget else 1),
         "batch_size": batch_size,
         "optimizer": "muon",
         "learning_rate": rate if config.optimizer in (AUTO, "muon", "sgd-nesterov") else None,
@@ -132,13 +147,17 @@ def describe_fast(config: TrainConfig) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def epochs_for(pictures: int) -> int:
-    """Return the epochs of `fast`: 4 of 50,000 pictures, more of fewer, but ever fewer steps.
+def epochs_for(pictures: int, classes: int) -> int:
+    """Return the epochs of `fast`: 4 of 50,000 pictures of ten classes; more of fewer, but fewer steps; more of more.
 
-    >>> [epochs_for(pictures) for pictures in (100, 1_000, 5_000, 50_000, 1_000_000)]
+    >>> [epochs_for(pictures, 10) for pictures in (100, 1_000, 5_000, 50_000, 1_000_000)]
     [19, 11, 7, 4, 2]
+    >>> [epochs_for(50_000, classes) for classes in (2, 10, 100, 1_000)]
+    [4, 4, 13, 40]
     """
-    return max(1, min(MOST_EPOCHS, round(FEW_EPOCHS * (MANY / max(1, pictures)) ** 0.25)))
+    few_pictures = (MANY / max(1, pictures)) ** 0.25
+    many_classes = max(1.0, classes / FEW_CLASSES) ** 0.5
+    return max(1, min(MOST_EPOCHS, round(FEW_EPOCHS * few_pictures * many_classes)))
 
 
 def _batch_size(pictures: int, side: int) -> int:
@@ -153,13 +172,14 @@ def _batch_size(pictures: int, side: int) -> int:
     return size
 
 
-def _affordable(config: TrainConfig, pictures: int, side: int) -> str:
+def _affordable(config: TrainConfig, size: DataSize) -> str:
     if config.budget is None:
-        return FAST if pictures >= ENOUGH_FOR_FAST else NARROW
+        return FAST if size.pictures >= ENOUGH_FOR_FAST or size.classes >= MANY_CLASSES else NARROW
     quick = has_bfloat16_units() and config.precision in (AUTO, "mixed_bfloat16", BFLOAT16_PRODUCTS)
     speed = IN_BFLOAT16 if quick else MULTIPLY_ADDS_A_SECOND
-    affordable = seconds_of(config.budget) * speed / max(1, pictures) / (side / FIGURES_SIDE) ** 2
+    affordable = seconds_of(config.budget) * speed / max(1, size.pictures) / (size.side / FIGURES_SIDE) ** 2
+    epochs = epochs_for(size.pictures, size.classes)
     for name, share in LEAST_SHARE.items():
-        if affordable >= share * epochs_for(pictures) * PARAMETERS_AND_MULTIPLY_ADDS[name][1]:
+        if affordable >= share * epochs * PARAMETERS_AND_MULTIPLY_ADDS[name][1]:
             return name
     return NARROW
