@@ -119,7 +119,7 @@ def train(
         None, help="Multiply the logits by this while training; default: 1.", rich_help_panel=TRICKS
     ),
     epochs: int | None = typer.Option(
-        None, help="The most epochs; default: 30; --recipe fast: fewer, by the data.", rich_help_panel=LEARNING
+        None, help="The most epochs; default: 30; --recipe fast: by the data, mostly fewer.", rich_help_panel=LEARNING
     ),
     batch_size: int | None = typer.Option(None, help="Pictures a step; default: 64.", rich_help_panel=LEARNING),
     optimizer: str = typer.Option(
