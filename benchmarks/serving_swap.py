@@ -21,7 +21,7 @@ from opsin.classifier import Classifier
 from opsin.model_folder import ModelCard, find_model_folder
 
 BEFORE, AFTER = 0.5, 4.0
-"""Seconds around a version's arrival: the server looks every two, and then loads for less than one."""
+"""Seconds around a version's arrival: the server looks every second, and then loads for less than one."""
 
 
 def make_ready(model: Path, folder: Path, number: int) -> Path:

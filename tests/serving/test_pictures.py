@@ -10,6 +10,9 @@ from PIL import Image
 
 from opsin.classifier import FROM_CARD, Classifier
 from opsin.images.drawing import draw_picture
+from opsin.serving.app import Server
+
+from .conftest import running, settings
 
 ADDRESS = "/v1/models/shapes:classify_image"
 
@@ -65,6 +68,15 @@ def test_what_the_model_says_is_counted_in_whatever_language_it_is_asked(flowers
 
     assert [counted(flowers, name) for name in names] == [value + 1 for value in before]
     assert counted(flowers, "opsin_unreadable_total") - unreadable == (language == "classify_image")
+
+
+def test_a_worker_notes_what_is_pending_for_scrapes_that_another_one_answers(tiny_run):
+    with running(Server.of_paths({"shapes": tiny_run}, settings(workers=2, poll=0.02))) as found:
+        batcher = found.server.models.find("shapes")[1].servable.batcher
+        with batcher.admitted(3):
+            found.wait_until(
+                lambda: found.server.metrics.registry.get_sample_value("opsin_pending", {"model": "shapes"}) == 3
+            )
 
 
 @pytest.fixture(scope="module")

@@ -152,8 +152,9 @@ class Server:
         if self.settings.workers == 1:
             await self._load()
         watched = [source for source in self.sources if source.watched]
-        while watched:
+        while watched or self.settings.workers > 1:
             await asyncio.sleep(self.settings.poll)
+            self.metrics.note_state()
             for source in watched:
                 try:
                     await source.look()

@@ -87,13 +87,17 @@ class Metrics:
             if one.judged.refused:
                 self.unknown.labels(model).inc()
 
-    def write(self) -> bytes:
-        """Return all of it in Prometheus' text format."""
+    def note_state(self) -> None:
+        """Note what is pending and which versions answer: of several workers, one tells what each has noted last."""
         for model in self._models.by_name.values():
             version = model.default()
             self.serving.labels(model.name).set(version.number if version else 0)
             batcher = getattr(version.servable if version else None, "batcher", None)
             self.pending.labels(model.name).set(batcher.pending if batcher else 0)
+
+    def write(self) -> bytes:
+        """Return all of it in Prometheus' text format."""
+        self.note_state()
         if METRICS_FOLDER not in os.environ:
             return self._client.generate_latest(self.registry)
         from prometheus_client.multiprocess import MultiProcessCollector
