@@ -228,8 +228,16 @@ def test_the_head_has_a_row_in_the_history(headed):
 def test_the_card_says_where_the_network_comes_from(headed, weights):
     provenance = headed.classifier.card.provenance
 
-    assert (provenance["architecture"], provenance["weights"]) == (NETWORK, str(weights()))
+    assert (provenance["architecture"], provenance["weights"]) == (NETWORK, weights().name)
     assert "fine_tuned" not in provenance
+
+
+def test_a_model_folder_that_is_passed_on_does_not_tell_where_its_files_lay(headed, shapes, weights):
+    files = [path for path in (headed.folder / "model").rglob("*") if path.is_file()]
+
+    assert files
+    for place in (weights().parent, shapes.root, headed.folder):
+        assert not [path.name for path in files if str(place).encode() in path.read_bytes()]
 
 
 def test_features_of_other_weights_are_never_used(shapes, weights, headed, tmp_path):

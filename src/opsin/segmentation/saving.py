@@ -10,6 +10,7 @@ import numpy as np
 
 from opsin import __version__
 from opsin.architectures.summary import summarize
+from opsin.architectures.weight_files import NONE
 from opsin.atomic import replacing
 from opsin.catalog import require
 from opsin.errors import ModelError
@@ -52,7 +53,8 @@ class SegmentSaver:
         provenance = {
             "opsin": __version__,
             "architecture": config.architecture,
-            "weights": config.weights,
+            # Not where it lay: model folders are passed on.
+            "weights": Path(self.plan.weights or NONE).name,
             "network": network.name,
             "data": {"fingerprint": self.train.fingerprint, "pictures": len(self.train)},
             "seed": config.seed,

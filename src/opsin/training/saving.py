@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from opsin import __version__
+from opsin.architectures.weight_files import NONE
 from opsin.classifier import Classifier
 from opsin.data.dataset import ImageDataset
 from opsin.exporters.write_model import write_model
@@ -41,7 +43,8 @@ class Saver:
         said = {
             "opsin": __version__,
             "architecture": self.plan.config.architecture,
-            "weights": self.plan.config.weights,
+            # Not where it lay: model folders are passed on.
+            "weights": Path(self.plan.weights or NONE).name,
             "network": network.name,
             "data": {"fingerprint": self.train.fingerprint, "pictures": len(self.train)},
             "seed": self.plan.config.seed,
