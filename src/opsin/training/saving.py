@@ -42,8 +42,8 @@ class Saver:
         """
         said = {
             "opsin": __version__,
-            "architecture": self.plan.config.architecture,
-            # Not where it lay: model folders are passed on.
+            # Files by their names, not by where they lay: model folders are passed on.
+            "architecture": Path(self.plan.config.architecture).name,
             "weights": Path(self.plan.weights or NONE).name,
             "network": network.name,
             "data": {"fingerprint": self.train.fingerprint, "pictures": len(self.train)},
