@@ -118,6 +118,31 @@ print(before - resident())
     assert int(done.stdout) > 25
 
 
+@GLIBC
+def test_a_servers_pictures_come_from_memory_that_it_has_even_in_threads():
+    """In a process of its own; a block of a picture's size, which is no large one."""
+    script = """
+import resource
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from opsin.allocation import give_back_large
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        np.ones(600 * 1024, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+give_back_large()
+with ThreadPoolExecutor(1) as pool:
+    pool.submit(faults).result()
+    print(pool.submit(faults).result())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) < 20
+
+
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(allocation, "_glibc", lambda: None)
 

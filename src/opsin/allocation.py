@@ -64,6 +64,8 @@ def give_back_large() -> None:
     library = None if _is_set_by_user() else _glibc()
     if library is not None:
         library.mallopt(_MMAP_THRESHOLD, _LARGE)
+        # Else every picture's pixels would, too: the threshold no longer follows by itself.
+        library.mallopt(_TRIM_THRESHOLD, 2 * _LARGE)
 
 
 def _keep(library: ctypes.CDLL) -> None:

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 import zlib
@@ -441,6 +442,42 @@ def test_a_request_that_takes_too_long_is_ended():
         reply = found.post(PREDICT, BODY)
 
     assert (reply.status, reply.error) == (504, "Expected an answer within 0.2 s; there is none yet.")
+
+
+def test_an_own_timeout_of_the_network_is_not_taken_for_the_requests():
+    hasty = half_plus(2)
+
+    async def run(signature, inputs):
+        raise TimeoutError
+
+    hasty.run = run
+    with running(Server(Models({"half": model("half", {1: hasty})}), settings())) as found:
+        reply = found.post(PREDICT, BODY)
+
+    assert (reply.status, reply.error) == (500, "The server failed; its log says why.")
+
+
+def test_what_a_client_asked_that_has_gone_is_given_up():
+    slow, began, given_up = half_plus(2), threading.Event(), threading.Event()
+
+    async def run(signature, inputs):
+        began.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+    slow.run = run
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    with running(Server(Models({"half": model("half", {1: slow})}), settings())) as found:
+        with socket.create_connection(("127.0.0.1", found.port), timeout=10) as connection:
+            connection.sendall(f"{head}{BODY}".encode())
+            assert began.wait(10)
+        assert given_up.wait(10)
+
+        assert found.get("/healthz").status == 200
+        found.wait_until(lambda: 'opsin_requests_total{status="499",verb="predict"} 1.0' in found.get("/metrics").text)
 
 
 def test_answers_say_that_they_are_what_they_are(small):

@@ -12,11 +12,12 @@ from opsin.serving.status import StatusError
 
 JSON = "application/json"
 _DRAIN_SECONDS = 1.0
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 def answer(document: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return JSON, of a document or of text that is JSON already."""
-    content = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
+    content = document if isinstance(document, str) else _ENCODER.encode(document)
     return Response(content.encode("utf-8", "replace"), status, headers, JSON)
 
 

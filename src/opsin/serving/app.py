@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, request_response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opsin.catalog import choose
 from opsin.errors import ModelError, OpsinError, UsageError
@@ -49,6 +50,7 @@ class Server:
         self.routes = Routes(models, settings, self.metrics)
         self.failure: OpsinError | None = None
         """Why a model could not be loaded when the server started."""
+        self._elsewhere = self._others()
         self.app = self._app()
 
     @classmethod
@@ -77,8 +79,30 @@ class Server:
         """Take no more requests; those that are there are answered."""
         self.routes.draining = True
 
-    def _app(self) -> Starlette:
-        routes, anything = self.routes, ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    def _app(self) -> ASGIApp:
+        app = Guard(self._answer, self.settings)
+        return Observing(app, self.metrics, self.settings.access_log)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that was let in: one to a model goes past all that is looked for elsewhere."""
+        handle = self._of_models(scope["path"]) if scope["type"] == "http" else None
+        if handle is None:
+            await self._elsewhere(scope, receive, send)
+        else:
+            response = await handle(Request(scope, receive))
+            await response(scope, receive, send)
+
+    def _of_models(self, path: str) -> Callable[[Request], Awaitable[Response]] | None:
+        # Not routes: their patterns know of no line breaks, which addresses may hold. TensorFlow Serving's are the same
+        # in capitals.
+        if path[:4].lower() == "/v1/":
+            return self.routes.version_one
+        if path == "/v2" or path.startswith("/v2/"):
+            return self.routes.version_two
+        return None
+
+    def _others(self) -> Starlette:
+        routes = self.routes
         app = Starlette(
             routes=[
                 Route("/healthz", routes.healthz),
@@ -88,17 +112,12 @@ class Server:
                 Route("/docs", self._docs),
                 Route("/docs.css", self._style),
                 Route("/admin/models/{name}/default", routes.choose_version, methods=["POST"]),
-                Route("/v2", routes.version_two, methods=anything),
-                Route("/v2/{rest:path}", routes.version_two, methods=anything),
             ],
             lifespan=self._lifespan,
             exception_handlers={HTTPException: _of_starlette},
         )
         app.router.redirect_slashes = False
-        # Not a route: their patterns know of no line breaks, which addresses may hold.
-        app.router.default = request_response(self._elsewhere)
-        app.add_middleware(Guard, settings=self.settings)
-        app.add_middleware(Observing, metrics=self.metrics, log_requests=self.settings.access_log)
+        app.router.default = request_response(_nowhere)
         return app
 
     async def _openapi(self, request: Request) -> Response:
@@ -110,13 +129,6 @@ class Server:
 
     async def _style(self, request: Request) -> Response:
         return Response(openapi.STYLE, media_type="text/css")
-
-    async def _elsewhere(self, request: Request) -> Response:
-        # Its addresses are the same in capitals, as TensorFlow Serving's are.
-        path = request.scope["path"]
-        if path.lower().startswith("/v1/"):
-            return await self.routes.version_one(request)
-        return failure(StatusError("NOT_FOUND", f"There is nothing at {path[:300]}."))
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -160,6 +172,10 @@ class Server:
                     await source.look()
                 except Exception:
                     log.exception("%s: its folder of versions cannot be looked at", source.model.name)
+
+
+async def _nowhere(request: Request) -> Response:
+    return failure(StatusError("NOT_FOUND", f"There is nothing at {request.scope['path'][:300]}."))
 
 
 async def _of_starlette(request: Request, error: HTTPException) -> Response:

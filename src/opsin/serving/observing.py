@@ -2,8 +2,8 @@
 
 import json
 import logging
+import random
 import time
-import uuid
 from datetime import UTC, datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,7 +34,7 @@ class Observing:
             return
         start = time.perf_counter()
         noted = scope["opsin.log"] = {"verb": "other"}
-        status, sent, identity = 500, 0, uuid.uuid4().hex[:16]
+        status, sent, identity = 500, 0, f"{random.getrandbits(64):016x}"
 
         async def send_noted(message: Message) -> None:
             nonlocal status, sent
@@ -49,8 +49,7 @@ class Observing:
             await self._app(scope, receive, send_noted)
         finally:
             seconds = time.perf_counter() - start
-            self._metrics.requests.labels(noted["verb"], str(status)).inc()
-            self._metrics.seconds.labels(noted["verb"]).observe(seconds)
+            self._metrics.answered(noted["verb"], status, seconds)
             if self._log:
                 client = scope.get("client") or ("",)
                 line = {

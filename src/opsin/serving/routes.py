@@ -161,19 +161,23 @@ class Routes:
 
     async def _while_connected(self, request: Request, answering: Awaitable[Response]) -> Response:
         """Wait for the answer, unless the client goes, or the time is over."""
-        work = asyncio.ensure_future(answering)
         gone = asyncio.ensure_future(request.receive())
         try:
-            done, _ = await asyncio.wait((work, gone), timeout=self.settings.timeout, return_when="FIRST_COMPLETED")
-            if work in done:
-                return work.result()
-            if gone in done:
-                raise Disconnected
+            async with asyncio.timeout(self.settings.timeout) as patience:
+                gone.add_done_callback(end := _ender(patience))
+                try:
+                    return await answering
+                finally:
+                    gone.remove_done_callback(end)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            if gone.done():
+                raise Disconnected from None
             raise StatusError(
                 "DEADLINE_EXCEEDED", f"Expected an answer within {self.settings.timeout:g} s; there is none yet."
-            )
+            ) from None
         finally:
-            work.cancel()
             gone.cancel()
 
     async def _guarded(self, request: Request, handle: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -190,6 +194,11 @@ class Routes:
             await drain(request.receive)
             response.headers["connection"] = "close"
         return response
+
+
+def _ender(patience: asyncio.Timeout) -> Callable[[asyncio.Future], None]:
+    """Return what ends the time that something may take, now."""
+    return lambda _: patience.reschedule(asyncio.get_running_loop().time())
 
 
 def _note(request: Request, verb: str, model: str, **more: Any) -> None:
