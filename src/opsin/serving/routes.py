@@ -1,6 +1,7 @@
 """The door: each address parses, calls one function, and answers."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -198,7 +199,13 @@ class Routes:
 
 def _ender(patience: asyncio.Timeout) -> Callable[[asyncio.Future], None]:
     """Return what ends the time that something may take, now."""
-    return lambda _: patience.reschedule(asyncio.get_running_loop().time())
+
+    def end(_: asyncio.Future) -> None:
+        # It may have come to its end in the same turn of the loop.
+        with contextlib.suppress(RuntimeError):
+            patience.reschedule(asyncio.get_running_loop().time())
+
+    return end
 
 
 def _note(request: Request, verb: str, model: str, **more: Any) -> None:
