@@ -477,7 +477,9 @@ def test_what_a_client_asked_that_has_gone_is_given_up():
         assert given_up.wait(10)
 
         assert found.get("/healthz").status == 200
-        found.wait_until(lambda: 'opsin_requests_total{status="499",verb="predict"} 1.0' in found.get("/metrics").text)
+        found.wait_until(
+            lambda: 'opsin_requests_total{status="499",verb="predict"} 1.0' in found.get("/metrics").content.decode()
+        )
 
 
 def test_answers_say_that_they_are_what_they_are(small):
